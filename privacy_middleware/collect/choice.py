@@ -1,0 +1,72 @@
+"""Decides from a request's headers whether its visitor refuses to be recorded, and writes their choice.
+
+An explicit choice (cookie) wins over a signal of the browser, and a signal over the default, which is to record.
+Sources: Global Privacy Control (W3C, section 3.2: the field value is exactly `1`); Tracking Preference
+Expression (W3C, section 5.2: `DNT` starts with `1`); RFC 6265bis for the `__Host-` prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import msgspec
+
+COOKIE: Final = "privacy-choice"
+SECURE_COOKIE: Final = "__Host-" + COOKIE
+REFUSED: Final = "refuse"
+ALLOWED: Final = "allow"
+LIFETIME_DAYS: Final = 390
+"""Under 13 months, the longest that the CNIL allows a choice to be kept without asking again."""
+
+Signal = Literal["gpc", "dnt"]
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """What a visitor decided (`refuse`, `allow`, or None), and which signal their browser sent, if any is honoured."""
+
+    explicit: str | None
+    signal: Signal | None
+
+    @property
+    def opted_out(self) -> bool:
+        """True if nothing may be recorded."""
+        return self.explicit == REFUSED if self.explicit else self.signal is not None
+
+
+def read_choice(headers: Headers, signals: dict[str, bool]) -> Choice:
+    """Return the visitor's choice; `signals` says which signals are honoured.
+
+    A header that is repeated counts if any one of its values refuses. A choice cookie whose value is neither
+    of ours counts as a refusal: when the choice cannot be read, nothing is recorded.
+    """
+    explicit: str | None = None
+    signal: Signal | None = None
+    for name, value in headers:
+        if name == b"cookie":
+            explicit = _stricter(explicit, _explicit(value))
+        elif name == b"sec-gpc" and value.strip() == b"1" and signals["gpc"]:
+            signal = "gpc"
+        elif name == b"dnt" and value.strip()[:1] == b"1" and signals["dnt"]:
+            signal = signal or "dnt"
+    return Choice(explicit, signal)
+
+
+def choice_cookie(value: str, *, secure: bool) -> str:
+    """Return the Set-Cookie value that keeps a choice; it is the same for everybody and names nobody."""
+    attributes = f"; Max-Age={LIFETIME_DAYS * 86400}; Path=/; SameSite=Lax; HttpOnly"
+    return f"{SECURE_COOKIE}={value}{attributes}; Secure" if secure else f"{COOKIE}={value}{attributes}"
+
+
+def _explicit(cookie: bytes) -> str | None:
+    found: str | None = None
+    for pair in cookie.split(b";"):
+        name, _, value = pair.strip().partition(b"=")
+        if name in (COOKIE.encode(), SECURE_COOKIE.encode()):
+            found = _stricter(found, ALLOWED if value.strip(b'"') == ALLOWED.encode() else REFUSED)
+    return found
+
+
+def _stricter(one: str | None, other: str | None) -> str | None:
+    return REFUSED if REFUSED in (one, other) else one or other

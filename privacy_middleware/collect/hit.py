@@ -1,0 +1,237 @@
+"""Turns the bare facts of one exchange into a `Hit` that holds declared items only, or says why it is dropped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from .agent import Agent, read_agent
+from .page import campaign, clean, matches, page_name
+from .source import DIRECT, Source, read_source
+
+PAGE, DOWNLOAD, FORM, API, ASSET, ERROR, REDIRECT, PART, OTHER = range(9)
+KINDS: Final = ("page", "download", "form", "api", "asset", "error", "redirect", "part", "other")
+"""The names of the kinds; a hit holds the number. `part` is a range of a download that goes on with an earlier one,
+`other` a HEAD, OPTIONS, prefetched or prerendered request. Neither is a page view or a download."""
+
+METHODS: Final = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "other")
+CLIENT_CLOSED_REQUEST: Final = 499
+"""The status of a request whose visitor left before any answer began (nginx's convention)."""
+
+_DOWNLOAD_ENDINGS: Final = frozenset(
+    "pdf zip gz tgz bz2 xz zst 7z rar tar dmg exe msi deb rpm apk iso img jar whl csv tsv xls xlsx ods doc docx odt rtf ppt pptx "
+    "odp epub mobi mp3 mp4 m4a m4v mov avi mkv webm ogg oga ogv flac wav torrent parquet sqlite bin".split()
+)
+_ASSET_ENDINGS: Final = frozenset(
+    "css js mjs map png jpg jpeg gif webp avif svg ico bmp woff woff2 ttf otf eot webmanifest wasm txt xml".split()
+)
+_DOWNLOAD_TYPES: Final = re.compile(
+    rb"application/(pdf|zip|gzip|x-(tar|gzip|7z-compressed|bzip2?|xz|rar-compressed)|octet-stream|epub\+zip|msword|rtf|java-archive"
+    rb"|vnd\.(ms-|openxmlformats|oasis\.opendocument|debian|android\.package).*)|audio/.*|video/.*|text/csv"
+)
+_ASSET_TYPES: Final = re.compile(rb"text/(css|javascript)|application/(x-)?(javascript|wasm|manifest\+json|font.*)|image/.*|font/.*")
+_PAGE_TYPES: Final = (b"text/html", b"application/xhtml+xml")
+_FORM_TYPES: Final = (b"application/x-www-form-urlencoded", b"multipart/form-data")
+_LANGUAGE: Final = re.compile(rb"\s*([A-Za-z]{2,3})(?:-[A-Za-z]{4})?(?:-([A-Za-z]{2}|\d{3}))?(?![A-Za-z0-9])")
+_RANGE: Final = re.compile(rb"\s*bytes\s+(\d{1,18})-")
+
+
+class Exchange(NamedTuple):
+    """The bare facts of one request and its answer, as the adapters queue them. No address: only what is left of it.
+
+    `visitor` is the pseudonym, or None while the day's salt is not at hand; then `identity` holds what to hash, until
+    the writer has the salt (at most one tick later).
+    """
+
+    time: int
+    """When the request came, epoch milliseconds."""
+    visitor: int | None
+    identity: bytes
+    address: bytes
+    """The packed and, if so set, truncated address; see `visitor.truncate`."""
+    method: str
+    path: str
+    template: str | tuple[str, ...] | None
+    """The host's route template; several if one endpoint has several."""
+    query: bytes
+    host: bytes
+    referrer: bytes
+    agent: bytes
+    language: bytes
+    purpose: bytes
+    """Sec-Purpose or Purpose."""
+    request_type: bytes
+    status: int
+    content_type: bytes
+    disposition: bytes
+    content_range: bytes
+    sent: int
+    """Bytes of the body that were sent."""
+    completed: bool
+    duration: int
+    """Milliseconds from the request to the last byte handed to the server."""
+
+
+class Hit(NamedTuple):
+    """One row to be stored. What is not declared is None, 0 or empty."""
+
+    day: int
+    time: int
+    visitor: int | None
+    address: bytes | None
+    method: int
+    page: str
+    site: str
+    kind: int
+    status: int
+    source: Source
+    campaign: str
+    agent: Agent
+    language: str
+    sent: int
+    aborted: int
+    duration: int
+
+
+class Rules(NamedTuple):
+    """What may be taken: the declared items, and the settings that limit them further."""
+
+    items: frozenset[str]
+    query_params: frozenset[str]
+    path_params: frozenset[str]
+    sites: frozenset[str]
+
+
+NOBODY: Final = Agent("", "", "", "")
+
+
+def make_hit(exchange: Exchange, *, day: int, visitor: int | None, rules: Rules) -> Hit:
+    """Build a hit from its declared items. Whatever `rules.items` does not name is not taken."""
+    facts = (day, visitor, exchange, rules)
+    items = rules.items
+    return Hit(*[take(facts) if item in items else absent for item, take, absent in _COLUMNS])
+
+
+Facts = tuple[int, int | None, Exchange, Rules]
+
+
+def _take_page(facts: Facts) -> str:
+    exchange, rules = facts[2], facts[3]
+    template = exchange.template
+    if isinstance(template, tuple):
+        template = _matching(exchange.path, template)
+    return page_name(exchange.path, template, rules.path_params)
+
+
+def _take_site(facts: Facts) -> str:
+    host = clean(facts[2].host.decode("latin-1").lower())
+    return host if host in facts[3].sites else ""
+
+
+def _take_kind(facts: Facts) -> int:
+    exchange = facts[2]
+    return kind_of(
+        exchange.method,
+        exchange.status,
+        exchange.content_type,
+        exchange.path.rpartition("/")[2].rpartition(".")[2][:12],
+        exchange.disposition[:10],
+        exchange.content_range[:40],
+        exchange.purpose[:40],
+        exchange.request_type[:40],
+    )
+
+
+def _take_source(facts: Facts) -> Source:
+    exchange = facts[2]
+    return read_source(exchange.referrer, exchange.host) if exchange.referrer else DIRECT
+
+
+# The order is that of the fields of Hit; each names the item that must be declared, how it is taken, and what stands there if not.
+_COLUMNS: Final[tuple[tuple[str, Callable[[Facts], Any], Any], ...]] = (
+    ("time", lambda facts: facts[0], 0),
+    ("time", lambda facts: facts[2].time, 0),
+    ("visitor", lambda facts: facts[1], None),
+    ("address", lambda facts: facts[2].address or None, None),
+    ("page", lambda facts: METHOD_NUMBERS.get(facts[2].method, len(METHODS) - 1), 0),
+    ("page", _take_page, ""),
+    ("site", _take_site, ""),
+    ("page", _take_kind, OTHER),
+    ("status", lambda facts: facts[2].status, 0),
+    ("source", _take_source, DIRECT),
+    ("campaign", lambda facts: campaign(facts[2].query, facts[3].query_params) if facts[2].query else "", ""),
+    ("agent", lambda facts: read_agent(facts[2].agent), NOBODY),
+    ("language", lambda facts: read_language(facts[2].language), ""),
+    ("bytes", lambda facts: facts[2].sent, 0),
+    ("status", lambda facts: 0 if facts[2].completed else 1, 0),
+    ("duration", lambda facts: facts[2].duration, 0),
+)
+METHOD_NUMBERS: Final = {method: number for number, method in enumerate(METHODS)}
+
+
+@lru_cache(maxsize=4096)
+def kind_of(
+    method: str,
+    status: int,
+    content_type: bytes,
+    ending: str,
+    disposition: bytes,
+    content_range: bytes,
+    purpose: bytes,
+    request_type: bytes,
+) -> int:
+    """Return the kind of a hit, a number into `KINDS`.
+
+    Errors first (status 400 and up), then requests that nobody looked at, redirects, and then what was sent: by its
+    content type, or, where there is none (304), by the path's ending.
+    """
+    if status >= 400:
+        return ERROR
+    if method in ("HEAD", "OPTIONS") or b"prefetch" in purpose or b"prerender" in purpose:
+        return OTHER
+    if method == "POST" and request_type.partition(b";")[0].strip().lower() in _FORM_TYPES:
+        return FORM
+    if 300 <= status < 400 and status != 304:
+        return REDIRECT
+    kind = _kind_of_content(content_type.partition(b";")[0].strip().lower(), ending.lower(), disposition.lower())
+    if kind == PAGE and method != "GET":
+        return API
+    if kind == DOWNLOAD and (status == 304 or _continues(status, content_range)):
+        return PART
+    return kind
+
+
+@lru_cache(maxsize=1024)
+def read_language(accept_language: bytes) -> str:
+    """Return the first tag of Accept-Language as language and region (`da-DK`), or "" if there is none (RFC 9110, 12.5.4)."""
+    match = _LANGUAGE.match(accept_language[:64])
+    if not match:
+        return ""
+    language, region = (part.decode("ascii") if part else "" for part in match.groups())
+    return f"{language.lower()}-{region.upper()}" if region else language.lower()
+
+
+def _kind_of_content(content_type: bytes, ending: str, disposition: bytes) -> int:
+    if disposition.startswith(b"attachment"):
+        return DOWNLOAD
+    if content_type in _PAGE_TYPES:
+        return PAGE
+    if _ASSET_TYPES.fullmatch(content_type):
+        return ASSET
+    if _DOWNLOAD_TYPES.fullmatch(content_type) or (ending in _DOWNLOAD_ENDINGS and content_type != b"application/json"):
+        return DOWNLOAD
+    if content_type:
+        return ASSET if ending in _ASSET_ENDINGS else API
+    return ASSET if ending in _ASSET_ENDINGS else PAGE
+
+
+def _continues(status: int, content_range: bytes) -> bool:
+    """A range that does not begin at the first byte goes on with a download that was counted before (RFC 9110, 14.4)."""
+    match = _RANGE.match(content_range)
+    return status == 206 and bool(match) and int(match[1]) > 0  # type: ignore[index]
+
+
+def _matching(path: str, templates: Iterable[str]) -> str | None:
+    return next((template for template in templates if matches(path, template)), None)

@@ -1,0 +1,107 @@
+"""Names the page of a request so that reports do not explode, and so that no path gives a person away."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+LONGEST_PATH: Final = 300
+LONGEST_CAMPAIGN: Final = 200
+LONG_NUMBER_DIGITS: Final = 5
+
+_EMAIL: Final = re.compile(r"[^\s/@;,]{1,64}@[^\s/@;,]{1,255}\.[^\W\d_]{2,63}")
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+_DATE: Final = r"20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)"
+_NUMBER: Final = re.compile(rf"(?<!\d)(?!{_DATE})\+?\d{{{LONG_NUMBER_DIGITS},}}")
+_PHONE: Final = re.compile(r"\+?\(?\d[\d\s().-]{6,}\d")
+_TOKEN: Final = re.compile(r"(?=[\w.~+=-]*\d)(?=[\w.~+=-]*[A-Za-z])[\w~+=.-]{20,}", re.ASCII)
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_UTM: Final = re.compile(r"utm_[a-z_]{1,20}")
+_PARAMETER: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
+
+
+def page_name(path: str, template: str | None, kept: frozenset[str]) -> str:
+    """Return the route template where the host gave one, filled with the parameters in `kept`; else the scrubbed path.
+
+    `/orders/17` under `/orders/{id}` is `/orders/{id}`. Without a template, segments that look like a person or
+    a secret are replaced by their kind: `/reset/{token}`.
+    """
+    if template is None:
+        return scrub_path(path)
+    if kept:
+        template = _fill(path, template, kept)
+    return _PARAMETER.sub(r"{\1}", template)[:LONGEST_PATH]
+
+
+@lru_cache(maxsize=4096)
+def scrub_path(path: str) -> str:
+    """Replace each segment of a path that looks like a person or a secret by its kind: `{email}`, `{number}` …"""
+    segments = clean(path).split("/")
+    return "/".join([segment and scrub(segment) for segment in segments])[:LONGEST_PATH]
+
+
+def scrub(text: str) -> str:
+    """Replace what looks like an e-mail address, UUID, token, telephone or long number in one short text."""
+    if "@" in text or "%" in text:
+        text = _EMAIL.sub("{email}", unquote(text))
+    if len(text) >= 20:
+        text = _UUID.sub("{uuid}", text)
+        if _TOKEN.fullmatch(text) and not _is_slug(text):
+            return "{token}"
+    if _PHONE.fullmatch(text) and not _NUMBER.fullmatch(text):
+        return "{number}" if sum(map(str.isdigit, text)) > 8 else text
+    return _NUMBER.sub("{number}", text)
+
+
+def clean(text: str) -> str:
+    """Make a text safe to store and show: control, surrogate and direction characters become U+FFFD."""
+    return text if text.isascii() and text.isprintable() else _UNPRINTABLE.sub("\ufffd", text)
+
+
+@lru_cache(maxsize=4096)
+def campaign(query: bytes, kept: frozenset[str]) -> str:
+    """Return the allowed parameters of a query string (`utm_*`, `ref`, and those in `kept`) in a fixed order, or "".
+
+    No other part of the query is looked at further than its name.
+    """
+    text = query[:8192].decode("utf-8", "replace")
+    pairs = [
+        (name, clean(scrub(value[:LONGEST_CAMPAIGN])))
+        for name, value in parse_qsl(text)
+        if name in kept or name == "ref" or _UTM.fullmatch(name)
+    ]
+    return urlencode(sorted(pairs), safe="{}/:", quote_via=quote)[:LONGEST_CAMPAIGN]
+
+
+def _is_slug(text: str) -> bool:
+    """Tell a readable slug or file name (`ten-tips-for-2026.html`) from a token: words between separators."""
+    words = re.split(r"[-_.~+=]+", text)
+    return len(words) > 2 and all(len(word) < 20 and not re.search(r"\d[A-Za-z]+\d", word) for word in words)
+
+
+def _fill(path: str, template: str, kept: frozenset[str]) -> str:
+    match = _pattern(template).fullmatch(path)
+    values = match.groupdict() if match else {}
+
+    def value(parameter: re.Match[str]) -> str:
+        name = parameter[1]
+        return scrub_path(values[name]) if name in kept and name in values else parameter[0]
+
+    return _PARAMETER.sub(value, template)
+
+
+@lru_cache(maxsize=1024)
+def _pattern(template: str) -> re.Pattern[str]:
+    """Compile a route template to the pattern of the paths under it."""
+    parts = _PARAMETER.split(template)
+    pattern = re.escape(parts[0])
+    for name, convertor, literal in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        pattern += f"(?P<{name}>{'.*' if convertor == 'path' else '[^/]+'})" + re.escape(literal)
+    return re.compile(pattern)
+
+
+def matches(path: str, template: str) -> bool:
+    """Tell whether a path lies under a route template."""
+    return _pattern(template).fullmatch(path) is not None

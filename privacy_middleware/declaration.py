@@ -1,0 +1,151 @@
+"""The declaration: who is responsible, what is collected and why, as written in privacy.toml.
+
+Everything else follows it: what may be recorded, what the statement says, and how long a thing is kept.
+A visit item that is not named in `visits.items` has no way into the store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from .errors import DeclarationError
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One datum of a visit: what it is in plain words, and an example of what is kept."""
+
+    name: str
+    title: str
+    example: str
+
+
+VISIT_ITEMS: Final = {
+    item.name: item
+    for item in (
+        Item("time", "Time of the request", "2026-05-04 14:03:07"),
+        Item("visitor", "A random-looking number that stands for you for one day", "5710498013325467412"),
+        Item("address", "Your network address, shortened", "192.0.2.0"),
+        Item("page", "The page or file asked for, and how (method)", "GET /products/{id}"),
+        Item("status", "Whether it was found (status) and whether it reached you whole", "200, complete"),
+        Item("source", "The page that led you here, without its query", "search.example.org/"),
+        Item("campaign", "The name of the campaign in the link that you followed", "utm_source=newsletter"),
+        Item("agent", "Kind of browser, operating system and device", "Firefox, Linux, desktop"),
+        Item("language", "First language that your browser asks for", "da-DK"),
+        Item("bytes", "Number of bytes sent", "20480"),
+        Item("duration", "How long our server took", "12 ms"),
+        Item("site", "Which of our host names you used", "www.example.org"),
+    )
+}
+
+
+class Controller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who is responsible (GDPR art. 4(7)) and how to reach them."""
+
+    name: str = ""
+    address: tuple[str, ...] = ()
+    """Postal addresses, one string each; lines are separated by line breaks."""
+    email: str = ""
+    telephone: str = ""
+
+
+class Purpose(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Why data are collected, and the legal basis for it (GDPR art. 6(1))."""
+
+    name: str
+    text: str
+    legal_basis: str
+
+
+class Visits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is taken of each visit, and for which purpose."""
+
+    items: tuple[str, ...] = tuple(VISIT_ITEMS)
+    purpose: str = "statistics"
+
+
+class Recipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Somebody outside who gets data: who, what for, which data, and where (GDPR art. 13(1)(e, f))."""
+
+    name: str
+    purpose: str
+    data: str
+    country: str
+    confidentiality: str = ""
+
+
+class StatementText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The owner's own words, in Markdown, shown beside the generated text."""
+
+    introduction: str = ""
+    protection: str = ""
+    more: str = ""
+
+
+STATISTICS: Final = Purpose(
+    name="statistics",
+    text="to improve our website on the basis of how it is used; the data are only analysed statistically and anonymously",
+    legal_basis="our legitimate interest in a website that works well (GDPR art. 6(1)(f))",
+)
+
+
+class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All that privacy.toml declares, except the [settings] table."""
+
+    controller: Controller = Controller()
+    purposes: tuple[Purpose, ...] = (STATISTICS,)
+    visits: Visits = Visits()
+    recipients: tuple[Recipient, ...] = ()
+    statement: StatementText = StatementText()
+
+    def purpose(self, name: str) -> Purpose:
+        """Return the declared purpose of that name; `statistics` needs no declaration."""
+        return next((purpose for purpose in (*self.purposes, STATISTICS) if purpose.name == name))
+
+
+def load_declaration(document: Mapping[str, Any]) -> Declaration:
+    """Check the parsed privacy.toml and return it as a `Declaration`.
+
+    Raises:
+        DeclarationError: naming the place in the file, what is wrong there, and the remedy.
+    """
+    try:
+        declaration = msgspec.convert(document, Declaration)
+    except msgspec.ValidationError as error:
+        raise DeclarationError(_explain(str(error))) from None
+    problems = _problems(declaration)
+    if problems:
+        raise DeclarationError("privacy.toml is not valid:\n" + "\n".join(f"  - {problem}" for problem in problems))
+    return declaration
+
+
+def _explain(fault: str) -> str:
+    """Turn msgspec's `... - at `$.controller`` into a sentence that names the table."""
+    what, _, where = fault.partition(" - at `$")
+    place = where.rstrip("`").lstrip(".") or "the top level"
+    return f"privacy.toml is not valid: {what} (at {place}); compare it with the example in the README"
+
+
+def _problems(declaration: Declaration) -> list[str]:
+    problems = [
+        f"visits.items names {name!r}, which is not a datum of a visit; known are {', '.join(VISIT_ITEMS)}"
+        for name in declaration.visits.items
+        if name not in VISIT_ITEMS
+    ]
+    if "time" not in declaration.visits.items:
+        problems.append("visits.items must name 'time': without it nothing could be purged when its retention ends")
+    purposes = {purpose.name for purpose in (*declaration.purposes, STATISTICS)}
+    if declaration.visits.purpose not in purposes:
+        problems.append(f"visits.purpose is {declaration.visits.purpose!r}, which no [[purposes]] entry declares; add one")
+    problems += [
+        f"recipient {recipient.name!r} has the purpose {recipient.purpose!r}, which no [[purposes]] entry declares; add one"
+        for recipient in declaration.recipients
+        if recipient.purpose not in purposes
+    ]
+    email = declaration.controller.email
+    if email and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+", email):
+        problems.append("controller.email is not an e-mail address; write for example privacy@example.org")
+    return problems

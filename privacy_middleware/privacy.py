@@ -1,0 +1,129 @@
+"""The composition root: from settings and declaration to the store, the recorder and the secret that an app uses."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from fnmatch import translate
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from markupsafe import Markup
+
+from .collect.choice import Choice, Signal
+from .collect.hit import Rules
+from .declaration import Declaration, load_declaration
+from .record.recorder import Recorder
+from .settings import Settings, load_settings
+from .store.sqlite import SQLiteStore
+
+logger = logging.getLogger("privacy_middleware")
+
+
+class Privacy:
+    """Everything that one wrapped app shares: what is in force, the recorder, and the secret keys (newest first)."""
+
+    def __init__(self, settings: Settings, declaration: Declaration) -> None:
+        self.settings = settings
+        self.declaration = declaration
+        self.store = SQLiteStore(settings.database_path)
+        self.recorder = Recorder(
+            SQLiteStore(settings.database_path),
+            rules=rules(settings, declaration),
+            zone=settings.zone,
+            retention_days=settings.retention_days,
+        )
+        self.secret_keys = settings.secret_keys or (() if settings.disabled else (load_secret(settings.database_path),))
+
+    @classmethod
+    def from_sources(cls, keywords: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Privacy:
+        """Build from keywords, environment and privacy.toml.
+
+        Raises:
+            SettingsError, DeclarationError: if anything there is wrong.
+        """
+        settings, document = load_settings(keywords, environ)
+        return cls(settings, load_declaration(document))
+
+
+class VisitorPrivacy(msgspec.Struct, frozen=True):
+    """What the host's code may know of this request, as `request.scope["privacy"]`."""
+
+    opted_out: bool
+    """True if this visitor is not recorded, by their choice or their browser's signal."""
+    signal: Signal | None
+    """The browser's signal that is honoured, if it sent one."""
+    statement_url: str
+    opt_out_url: str
+
+    @property
+    def footer(self) -> Markup:
+        """Links to the statement and the opt-out for a page's footer: `{{ request.scope.privacy.footer }}`."""
+        return Markup('<a href="{}">Privacy</a> · <a href="{}">Do not record my visits</a>').format(
+            self.statement_url, self.opt_out_url
+        )
+
+
+def visitor_privacy(choice: Choice, base: str) -> VisitorPrivacy:
+    """Describe a request for the host's code; `base` is the path of the privacy pages, mounts in front included."""
+    return VisitorPrivacy(choice.opted_out, choice.signal, f"{base}/", f"{base}/opt-out")
+
+
+def rules(settings: Settings, declaration: Declaration) -> Rules:
+    """Return what may be taken of a visit: what is declared, less what the settings switch off."""
+    items = set(declaration.visits.items)
+    if settings.ip == "none":
+        items.discard("address")
+    if not settings.sites:
+        items.discard("site")
+    return Rules(frozenset(items), settings.query_params, settings.path_params, settings.sites)
+
+
+def excluded(settings: Settings) -> re.Pattern[str] | None:
+    """Return the pattern of paths that are never recorded: those given, and, without a `*`, all below them."""
+    patterns = [translate(path) + "|" + translate(path.rstrip("/") + "/*") for path in settings.exclude_paths]
+    return re.compile("|".join(patterns)) if patterns else None
+
+
+_SECRET_BYTES: Final = 32
+
+
+def load_secret(database: Path) -> str:
+    """Return the secret kept beside the SQLite file, made once (mode 0600) if there is none.
+
+    Several workers that start at once get the same one. Where the folder cannot be written, a secret of this process
+    alone serves, and a warning says so.
+    """
+    path = database.with_suffix(".secret")
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return _make_secret(path)
+    except (OSError, UnicodeDecodeError) as error:
+        logger.warning("%s cannot be read (%s); set PRIVACY_SECRET_KEYS, or mend the file", path, type(error).__name__)
+        return secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def _make_secret(path: Path) -> str:
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(secret)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)  # atomic, and fails if another worker was first
+        finally:
+            draft.unlink()
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        logger.warning("no secret can be kept in %s (%s); set PRIVACY_SECRET_KEYS", path, type(error).__name__)
+        return secret
+    logger.warning("a new secret was made and kept in %s (mode 0600); keep it with your backups, apart from the database", path)
+    return secret

@@ -1,0 +1,56 @@
+"""Commits what is queued when the process ends: at interpreter exit, and on SIGTERM where no lifespan event will come."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import threading
+import weakref
+from types import FrameType
+from typing import Any, Final
+
+from .recorder import Recorder
+
+SECONDS: Final = 2.0
+"""Longest that an ending process waits for the database."""
+
+
+def flush_at_exit(recorder: Recorder) -> None:
+    """Commit and close when the interpreter exits; a recorder that nobody uses any more is let go."""
+    reference = weakref.ref(recorder)
+
+    def close() -> None:
+        alive = reference()
+        if alive is not None:
+            alive.close(SECONDS)
+
+    atexit.register(close)
+    weakref.finalize(recorder, atexit.unregister, close).atexit = False
+
+
+def flush_on_sigterm(recorder: Recorder) -> None:
+    """Commit on SIGTERM, then let whoever handled the signal before do so.
+
+    Needed where the server ends by the signal itself without a lifespan shutdown (uvicorn raises it again once it has
+    stopped, and the default handler ends the process without any exit function). Python allows it in the main thread only.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    if before is None or before is signal.SIG_IGN:
+        return
+    reference = weakref.ref(recorder)
+
+    def handle(number: int, frame: FrameType | None) -> Any:
+        alive = reference()
+        if alive is not None:
+            alive.ending = True
+            alive.flush(SECONDS)
+        if callable(before):
+            return before(number, frame)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        return None
+
+    signal.signal(signal.SIGTERM, handle)

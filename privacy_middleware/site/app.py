@@ -1,0 +1,32 @@
+"""Puts the pages together into one small Starlette app, mounted by the adapters."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..privacy import Privacy
+from .pages import Pages
+from .visitor import visitor_routes
+
+
+def make_site(privacy: Privacy) -> Starlette:
+    """Return the app that serves everything under the mount; its `root_path` is the mount."""
+    pages = Pages()
+
+    async def not_found(request: Request, error: Exception) -> Response:
+        return pages.render(request, "not_found.html", status=404)
+
+    return Starlette(
+        routes=[*visitor_routes(privacy, pages), Route("/style.css", _style, methods=["GET"])],
+        exception_handlers={404: not_found},
+    )
+
+
+async def _style(request: Request) -> Response:
+    text = (resources.files(__package__) / "static" / "style.css").read_text(encoding="utf-8")
+    return Response(text, media_type="text/css", headers={"cache-control": "max-age=3600", "x-content-type-options": "nosniff"})

@@ -1,0 +1,45 @@
+"""Renders our own pages, all under the same strict headers; no page needs JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+_CSP: Final = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {}"
+HEADERS: Final = {
+    "cache-control": "no-store",
+    "content-security-policy": _CSP.format("'none'"),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+class Pages:
+    """The templates, with everything in them escaped."""
+
+    def __init__(self) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("privacy_middleware.site"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def render(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+        """Return a page; `base` in the template is the path of the mount, as the browser sees it."""
+        base = request.scope.get("root_path", "")
+        text = self._environment.get_template(template).render(base=base, **values)
+        return HTMLResponse(text, status, {**HEADERS, "link": f'<{base}/>; rel="privacy-policy"'})
+
+    @staticmethod
+    def allow_frames(response: Response, ancestors: Sequence[str]) -> None:
+        """Let the given origins show this one page in a frame."""
+        del response.headers["x-frame-options"]
+        response.headers["content-security-policy"] = _CSP.format(" ".join(ancestors))

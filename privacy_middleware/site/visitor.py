@@ -1,0 +1,141 @@
+"""The visitor's pages: the statement, and the choice to refuse or allow the recording of visits."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from datetime import date, datetime
+
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from ..collect.choice import ALLOWED, REFUSED, Choice, choice_cookie, read_choice
+from ..collect.visitor import Salt, client_address, identity_of
+from ..errors import StoreError
+from ..privacy import Privacy
+from ..statement.text import write_statement
+from ..statement.versions import in_force_since
+from ..store.sqlite import SQLiteStore
+from .origin import is_same_origin
+from .pages import Pages
+from .waiting import ask
+
+_UNREACHABLE = (TimeoutError, StoreError, sqlite3.Error)
+_markdown = MarkdownIt("commonmark", {"html": False})
+
+
+def visitor_routes(privacy: Privacy, pages: Pages) -> list[Route]:
+    """Return the routes of the visitor's pages."""
+    visitor = VisitorPages(privacy, pages)
+    return [
+        Route("/", visitor.statement, methods=["GET"]),
+        Route("/opt-out", visitor.show_choice, methods=["GET"]),
+        Route("/opt-out", visitor.choose, methods=["POST"]),
+    ]
+
+
+class VisitorPages:
+    """The pages that any visitor may see."""
+
+    def __init__(self, privacy: Privacy, pages: Pages) -> None:
+        self.privacy = privacy
+        self.pages = pages
+        self._sections = write_statement(privacy.declaration, privacy.settings, privacy.recorder.rules)
+        self._own_words = {section.name: Markup(_markdown.render(section.markdown)) for section in self._sections}
+
+    async def statement(self, request: Request) -> Response:
+        """Show the statement in force."""
+        return self.pages.render(
+            request,
+            "statement.html",
+            sections=self._sections,
+            own_words=self._own_words,
+            changed=await statement_date(self.privacy),
+            controller=self.privacy.declaration.controller,
+        )
+
+    async def show_choice(self, request: Request) -> Response:
+        """Show what is in force for this browser. Changes nothing."""
+        return self._choice_page(request, self._choice(request))
+
+    async def choose(self, request: Request) -> Response:
+        """Keep the visitor's choice in a cookie; a refusal also deletes what is recorded under their pseudonyms."""
+        if not is_same_origin(request):
+            return PlainTextResponse("This form must be sent from this website's own page.\n", 403)
+        answer = parse_choice(await _short_body(request))
+        if answer is None:
+            return PlainTextResponse("The form was sent without a choice. Go back, and press one of the buttons.\n", 400)
+        deleted = await self._delete_hits(request) if answer == REFUSED else None
+        self.privacy.recorder.count(f"choice.{answer}")
+        done = {"answer": answer, "deleted": deleted}
+        response = self._choice_page(request, Choice(answer, self._choice(request).signal), done=done)
+        response.headers.append("set-cookie", choice_cookie(answer, secure=_is_https(request, self.privacy)))
+        return response
+
+    def _choice(self, request: Request) -> Choice:
+        return read_choice(request.headers.raw, self.privacy.settings.signals)
+
+    def _choice_page(self, request: Request, choice: Choice, *, done: dict[str, object] | None = None) -> Response:
+        sent = {"gpc": request.headers.get("sec-gpc"), "dnt": request.headers.get("dnt")}
+        response = self.pages.render(
+            request,
+            "choice.html",
+            choice=choice,
+            done=done,
+            ignored=[name for name, value in sent.items() if value == "1" and not self.privacy.settings.signals[name]],
+        )
+        if self.privacy.settings.frame_ancestors:
+            self.pages.allow_frames(response, self.privacy.settings.frame_ancestors)
+        return response
+
+    async def _delete_hits(self, request: Request) -> int | None:
+        """Delete this browser's hits of today and yesterday; None if the database could not be reached in time."""
+        settings = self.privacy.settings
+        peer = request.client.host if request.client else ""
+        forwarded = [value for name, value in request.headers.raw if name == b"x-forwarded-for"]
+        address = client_address(peer, forwarded, settings.trusted_proxies) if settings.trusted_proxies else peer
+        agent = request.headers.get("user-agent", "").encode("latin-1")[:512]
+        identity = identity_of(address, agent, request.headers.get("host", "").encode("latin-1")[:255])
+        until = int(time.time() * 1000)
+
+        def forget(store: SQLiteStore) -> int:
+            salts = [Salt(key, day=day, zone=settings.zone) for day, key in store.live_salts().items()]
+            return store.forget([(salt.day, salt.pseudonym(identity)) for salt in salts], until=until)
+
+        try:
+            return await ask(self.privacy.recorder, forget)
+        except _UNREACHABLE:
+            return None
+
+
+async def statement_date(privacy: Privacy) -> date | None:
+    """Return the owner's date on which the statement last changed; None if the database cannot be reached."""
+    sections = write_statement(privacy.declaration, privacy.settings, privacy.recorder.rules)
+    now = int(time.time() * 1000)
+    try:
+        since = await ask(privacy.recorder, lambda store: in_force_since(store, sections, now=now))
+    except _UNREACHABLE:
+        return None
+    return datetime.fromtimestamp(since / 1000, privacy.settings.zone).date()
+
+
+def parse_choice(body: bytes) -> str | None:
+    """Return `refuse` or `allow` from the form, or None."""
+    return {b"choice=refuse": REFUSED, b"choice=allow": ALLOWED}.get(body.strip())
+
+
+async def _short_body(request: Request) -> bytes:
+    """Read what the form can be at most; anything longer is not our form."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > 1000:
+            return b""
+    return body
+
+
+def _is_https(request: Request, privacy: Privacy) -> bool:
+    return request.url.scheme == "https" or privacy.settings.base_url.startswith("https://")

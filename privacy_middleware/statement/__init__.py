@@ -1,0 +1,1 @@
+"""Writes the privacy statement from what is declared and in force."""

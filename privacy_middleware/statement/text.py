@@ -1,0 +1,185 @@
+"""Declaration and settings in, the privacy statement's sections out: every sentence follows from what the code does."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ..collect.choice import LIFETIME_DAYS, SECURE_COOKIE
+from ..collect.hit import Rules
+from ..declaration import VISIT_ITEMS, Declaration, Item
+from ..settings import Settings
+
+MONTH_DAYS: Final = 30
+_SIGNAL_NAMES: Final = {"gpc": "Global Privacy Control (Sec-GPC: 1)", "dnt": "Do Not Track (DNT: 1)"}
+_ADDRESS: Final = {
+    "truncated": Item("address", "Your network address, shortened before it is kept (the last part is cut off)", "192.0.2.0"),
+    "full": Item("address", "Your network address, in full", "192.0.2.44"),
+}
+
+
+class Section(msgspec.Struct, frozen=True):
+    """One section: plain paragraphs, a list of points, a table (first row: headings), and Markdown of the owner's."""
+
+    name: str
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+    markdown: str = ""
+
+
+def write_statement(declaration: Declaration, settings: Settings, rules: Rules) -> tuple[Section, ...]:
+    """Return the sections of the statement, in the order in which they are read."""
+    return (
+        _collected(declaration, settings, rules),
+        _identity(settings, rules),
+        _purposes(declaration),
+        _access(declaration),
+        _protection(declaration, settings, rules),
+        _cookies(),
+        _refusal(settings),
+        _your_data(declaration, settings, rules),
+        _changes(),
+        _contact(declaration),
+    )
+
+
+def _collected(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
+    items = [_ADDRESS[settings.ip] if name == "address" else item for name, item in VISIT_ITEMS.items() if name in rules.items]
+    paragraphs = [
+        "When you visit this website, we note the following about each page or file that you ask for. "
+        f"We keep it for {_days(settings)} and delete it then."
+    ]
+    if rules.path_params or rules.query_params:
+        kept = ", ".join(sorted(rules.query_params | rules.path_params))
+        paragraphs.append(f"Of addresses within this website we also keep the values of: {kept}. We keep no other part of a query.")
+    elif "page" in rules.items:
+        paragraphs.append(
+            "In the addresses of pages, whatever looks like a name, number or key of a person is replaced by its kind before it is kept."
+        )
+    paragraphs.append("Your browser's full description (user agent) is read for this and not kept. We set no cookie and run no script for it.")
+    table = (("What", "Example"), *((item.title, item.example) for item in items))
+    return Section("data", "Which data we collect", tuple(paragraphs), table=table, markdown=declaration.statement.introduction)
+
+
+def _identity(settings: Settings, rules: Rules) -> Section:
+    if settings.ip == "full" and "address" in rules.items:
+        return Section(
+            "identity",
+            "Whether you are anonymous",
+            (f"Your full network address is kept for {_days(settings)}. With it, your internet provider could say whose connection it was.",),
+        )
+    paragraphs = ["We do not know who you are, and do not try to find out."]
+    if "visitor" in rules.items:
+        paragraphs.append(
+            "To tell one visitor from another we calculate a number from your network address, your browser's description and our host "
+            "name, with a random key that serves for one day. After the second day the key is destroyed. From then on nobody, ourselves "
+            "included, can link what was noted to your network address, or your visits of one day to those of another."
+        )
+    return Section("identity", "Whether you are anonymous", tuple(paragraphs))
+
+
+def _purposes(declaration: Declaration) -> Section:
+    purpose = declaration.purpose(declaration.visits.purpose)
+    others = [p for p in declaration.purposes if p.name != purpose.name]
+    return Section(
+        "purposes",
+        "Why we collect them",
+        (f"We collect data about visits {purpose.text}. The legal basis is {purpose.legal_basis}.",),
+        points=tuple(f"{p.name}: {p.text}. Legal basis: {p.legal_basis}." for p in others),
+    )
+
+
+def _access(declaration: Declaration) -> Section:
+    paragraphs = ["Only those who run this website can see the data about visits. We do not sell data. No other company measures your visit."]
+    if not declaration.recipients:
+        return Section("access", "Who has access", (*paragraphs, "We give them to nobody else."))
+    paragraphs.append("Some data go to others who help us to serve you:")
+    points = tuple(
+        f"{r.name} ({r.country}): {r.data}, for the purpose “{r.purpose}”." + (f" Confidentiality: {r.confidentiality}." if r.confidentiality else "")
+        for r in declaration.recipients
+    )
+    return Section("access", "Who has access", tuple(paragraphs), points=points)
+
+
+def _protection(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
+    points = ["Visits are kept in a database on our own server; its file can be read by the website's own account only."]
+    if "address" in rules.items and settings.ip == "truncated":
+        points.append("Network addresses are shortened before they are written anywhere (to their first 24 bits, or 48 of IPv6).")
+    if "address" not in rules.items:
+        points.append("Your network address is not kept at all.")
+    points.append("What is deleted is also overwritten in the database and its journal.")
+    if settings.base_url.startswith("https://"):
+        points.append("Between your browser and us, data travel encrypted (HTTPS).")
+    return Section(
+        "protection",
+        "How the data are protected",
+        ("No transmission over the internet is entirely safe. This is what we do:",),
+        points=tuple(points),
+        markdown=declaration.statement.protection,
+    )
+
+
+def _cookies() -> Section:
+    months = LIFETIME_DAYS // MONTH_DAYS
+    return Section(
+        "cookies",
+        "Cookies",
+        (
+            f"For your visits we set no cookie. Only if you choose on the page “Your choice” do we keep that choice in a cookie named "
+            f"{SECURE_COOKIE} (privacy-choice without HTTPS), for {months} months. It is the same for everybody and identifies nobody.",
+        ),
+    )
+
+
+def _refusal(settings: Settings) -> Section:
+    honoured = [_SIGNAL_NAMES[name] for name, on in settings.signals.items() if on]
+    ignored = [_SIGNAL_NAMES[name] for name, on in settings.signals.items() if not on]
+    paragraphs = ["You can refuse: on the page “Your choice”, with one button and without giving a reason. From then on nothing is noted."]
+    if honoured:
+        paragraphs.append(f"If your browser sends {' or '.join(honoured)}, we take it as a refusal, and you need not do anything.")
+    if ignored:
+        paragraphs.append(f"We do not take {' or '.join(ignored)} as a refusal.")
+    return Section("refusal", "How to refuse", tuple(paragraphs))
+
+
+def _your_data(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
+    paragraphs = [f"Data about visits are deleted after {_days(settings)} in any case."]
+    if "visitor" in rules.items:
+        paragraphs.append(
+            "If you refuse on the page “Your choice”, what was noted today and yesterday under this browser's number is deleted at once. "
+            "Older data cannot be linked to you any more, so we can neither show nor delete them one by one."
+        )
+    if declaration.controller.email or declaration.controller.address:
+        paragraphs.append(
+            "You can ask us for an overview of the data that we have about you, and have them corrected or erased: write to us (see below). "
+            "You can also complain to the data protection authority of your country."
+        )
+    return Section("your-data", "Overview and deletion of your data", tuple(paragraphs))
+
+
+def _changes() -> Section:
+    return Section(
+        "changes",
+        "Changes of this statement",
+        ("This statement is made from the settings of the software that records visits. When those change, it changes, and with it this date.",),
+    )
+
+
+def _contact(declaration: Declaration) -> Section:
+    controller = declaration.controller
+    paragraphs = [controller.name] if controller.name else []
+    paragraphs += controller.address
+    if controller.telephone:
+        paragraphs.append(f"Telephone: {controller.telephone}")
+    if controller.email:
+        paragraphs.append(f"E-mail: {controller.email}")
+    if not paragraphs:
+        paragraphs.append("Whoever runs this website is responsible for it; their contact is on the website itself.")
+    return Section("contact", "Contact", tuple(paragraphs), markdown=declaration.statement.more)
+
+
+def _days(settings: Settings) -> str:
+    return "one day" if settings.retention_days == 1 else f"{settings.retention_days} days"

@@ -1,0 +1,1 @@
+"""Keeps rows: hits, salts, counters, statement versions. Knows SQL; decides nothing about privacy."""
