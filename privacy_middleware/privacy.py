@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from fnmatch import translate
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ logger = logging.getLogger("privacy_middleware")
 
 
 class Privacy:
-    """Everything that one wrapped app shares: what is in force, the recorder, and the secret keys (newest first)."""
+    """Everything that one wrapped app shares: what is in force, the recorder, and the secret keys."""
 
     def __init__(self, settings: Settings, declaration: Declaration) -> None:
         self.settings = settings
@@ -36,8 +37,13 @@ class Privacy:
             rules=rules(settings, declaration),
             zone=settings.zone,
             retention_days=settings.retention_days,
+            prepare=lambda: self.secret_keys,
         )
-        self.secret_keys = settings.secret_keys or (() if settings.disabled else (load_secret(settings.database_path),))
+
+    @cached_property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The secret keys, newest first: those given, else the one kept beside the database. Reads a file at first use."""
+        return self.settings.secret_keys or (load_secret(self.settings.database_path),)
 
     @classmethod
     def from_sources(cls, keywords: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Privacy:

@@ -27,6 +27,8 @@ class RouteTemplates:
             return self._known[endpoint]
         except KeyError:
             return self._learn(scope, endpoint)
+        except TypeError:  # an endpoint that cannot be a key, such as Starlette's Router
+            return None
 
     def _learn(self, scope: Mapping[str, Any], endpoint: Any) -> Template:
         if len(self._known) > 10_000:
@@ -51,5 +53,5 @@ def _walk(routes: Any, prefix: str, *, depth: int) -> Iterator[tuple[str, Any]]:
             yield from _walk(inner, prefix + path, depth=depth + 1)
             continue
         endpoint = getattr(route, "endpoint", None)
-        if isinstance(path, str) and endpoint is not None:
+        if isinstance(path, str) and getattr(endpoint, "__hash__", None) is not None:
             yield prefix + path, endpoint

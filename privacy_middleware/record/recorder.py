@@ -58,12 +58,15 @@ class Recorder:
         rules: Rules,
         zone: tzinfo,
         retention_days: int,
+        prepare: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`prepare` is called once in the thread before anything else: what would block an event loop has its place there."""
         self.store = store
         self.rules = rules
         self.zone = zone
         self.retention_days = retention_days
+        self._prepare = prepare
         self.clock = clock
         self.holder = uuid.uuid4().hex
         self._reset()
@@ -174,6 +177,7 @@ class Recorder:
 
     def _run(self) -> None:
         try:
+            self._prepare()
             while not self._closing:
                 self._wake.wait(self._pause())
                 self._wake.clear()

@@ -1,0 +1,225 @@
+"""Imports access logs in the common and combined formats, through the same rules as live visits.
+
+Addresses become pseudonyms under salts that are made for the import and thrown away (days whose salt is still alive use
+that one). What was imported before is recognised by a keyed hash of all lines from the file's first on, so that the same
+log, also compressed, renamed or grown since, is never imported twice.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import secrets
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, Any, Final
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from ..collect.hit import Exchange, Hit, Rules, make_hit
+from ..collect.visitor import SALT_BYTES, Salt, day_of, identity_of
+from ..errors import ImportFault
+from ..store.sqlite import SQLiteStore
+
+BATCH: Final = 10_000
+"""Lines a transaction; also how far apart the marks stand at which an interrupted import goes on."""
+BAD_LINES_SHOWN: Final = 10
+LONGEST_LINE: Final = 64 * 1024
+
+# host? address identity user [time] "request" status bytes ["referrer" "agent"] anything
+_LINE: Final = re.compile(
+    rb'(?:(?P<host>[A-Za-z0-9.-]+(?::\d+)?) )?(?P<address>[0-9A-Fa-f.:%]*[.:][0-9A-Fa-f.:%\w]*|[\w.-]+) \S+ .*?'
+    rb"\[(?P<time>[^\]]{20,30})\] "
+    rb'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?P<bytes>\d+|-)'
+    rb'(?: "(?P<referrer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)")?'
+)
+_ESCAPE: Final = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))")
+_METHOD: Final = re.compile(r"[A-Z]{1,20}")
+_MONTHS: Final = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+
+
+class Outcome(msgspec.Struct):
+    """What an import did, in lines."""
+
+    lines: int = 0
+    imported: int = 0
+    known: int = 0
+    """Lines that an earlier import had taken."""
+    bad: int = 0
+    excluded: int = 0
+    bad_lines: list[tuple[int, str]] = []
+    """The first ones, with their line number and what is wrong with them."""
+
+
+class Importer:
+    """Imports logs into one store; keeps the throw-away salts for the time of the import."""
+
+    def __init__(self, store: SQLiteStore, *, rules: Rules, zone: tzinfo, key: str, excluded: re.Pattern[str] | None = None) -> None:
+        self.store = store
+        self.rules = rules
+        self.zone = zone
+        self.excluded = excluded
+        self._key = blake2b(key.encode(), digest_size=32).digest()
+        self._salts = {day: Salt(value, day=day, zone=zone) for day, value in store.live_salts().items()}
+        self._known = store.imported()
+        self._ends = {lines for lines, _ in self._known}
+        self._salt: Salt | None = None
+        self._pseudonym = lru_cache(maxsize=65_536)(self._make_pseudonym)
+
+    def run(self, lines: Iterator[bytes], *, dry: bool = False, progress: Callable[[int], object] = lambda size: None) -> Outcome:
+        """Import lines; `progress` is told the bytes of each batch. With `dry`, everything but the writing."""
+        outcome = Outcome()
+        running = blake2b(digest_size=16, key=self._key)
+        for batch in _batches(lines):
+            fresh = self._fresh(batch, outcome.lines, running)
+            outcome.known += len(batch) - len(fresh)
+            begin = outcome.lines + len(batch) - len(fresh)
+            outcome.lines += len(batch)
+            hits = self._hits(fresh, begin, outcome)
+            outcome.imported += len(hits)
+            if fresh and not dry:
+                with self.store.transaction():
+                    self.store.add_hits(hits)
+                    self.store.add_imported(outcome.lines, running.digest())
+            progress(sum(map(len, batch)))
+        return outcome
+
+    def _fresh(self, batch: list[bytes], before: int, running: Any) -> list[bytes]:
+        """Return the lines of a batch after the last place up to which the same lines were imported before."""
+        fresh = hashed = 0
+        for end in sorted(end for end in self._ends if before < end <= before + len(batch)):
+            running.update(b"".join(batch[hashed : end - before]))
+            hashed = end - before
+            if (end, running.digest()) in self._known:
+                fresh = hashed
+        running.update(b"".join(batch[hashed:]))
+        return batch[fresh:]
+
+    def _hits(self, lines: list[bytes], before: int, outcome: Outcome) -> list[Hit]:
+        hits = []
+        for number, line in enumerate(lines, before + 1):
+            try:
+                hit = self._hit(line)
+            except ValueError as error:
+                outcome.bad += 1
+                if len(outcome.bad_lines) < BAD_LINES_SHOWN:
+                    outcome.bad_lines.append((number, str(error)))
+                continue
+            if hit is None:
+                outcome.excluded += 1
+            else:
+                hits.append(hit)
+        return hits
+
+    def _hit(self, line: bytes) -> Hit | None:
+        match = _LINE.match(line)
+        if match is None:
+            raise ValueError("not in the common or combined format")
+        host, address, stamp, request, status, sent, referrer, agent = match.groups()
+        time = parse_time(stamp)
+        method, path, query = parse_request(request)
+        if self.excluded is not None and self.excluded.match(path):
+            return None
+        salt = self._salt
+        if salt is None or not salt.starts <= time < salt.ends:
+            salt = self._salt = self._salt_of(time)
+        host, referrer, agent = host or b"", _value(referrer), _value(agent)
+        exchange = Exchange(
+            time, 0, b"", b"", method, path, None, query, host, referrer, agent, b"", b"", b"",
+            int(status), b"", b"", b"", 0 if sent == b"-" else int(sent), True, 0,
+        )  # fmt: skip
+        return make_hit(exchange, day=salt.day, visitor=self._pseudonym(salt, address, agent, host), rules=self.rules)
+
+    @staticmethod
+    def _make_pseudonym(salt: Salt, address: bytes, agent: bytes, host: bytes) -> int:
+        return salt.pseudonym(identity_of(address.decode("latin-1"), agent[:512], host))
+
+    def _salt_of(self, time: int) -> Salt:
+        day = day_of(time, self.zone)
+        if day not in self._salts:
+            self._salts[day] = Salt(secrets.token_bytes(SALT_BYTES), day=day, zone=self.zone)
+        return self._salts[day]
+
+
+def read_lines(name: str) -> tuple[Iterator[bytes], IO[bytes]]:
+    """Open a log, plain or gzip, or standard input for `-`; returns its lines and the raw file (for progress).
+
+    Raises:
+        ImportFault: if it cannot be opened.
+    """
+    try:
+        raw: IO[bytes] = sys.stdin.buffer if name == "-" else Path(name).open("rb")
+    except OSError as error:
+        raise ImportFault(f"{name} cannot be read ({error.strerror}); check the path and its permissions") from error
+    peeked = raw.peek(2)[:2] if hasattr(raw, "peek") else b""
+    if peeked == b"\x1f\x8b":
+        return _gzip_lines(gzip.GzipFile(fileobj=raw), name), raw
+    return iter(raw), raw
+
+
+def _gzip_lines(file: gzip.GzipFile, name: str) -> Iterator[bytes]:
+    try:
+        yield from file
+    except (EOFError, OSError) as error:
+        raise ImportFault(f"{name} is a damaged gzip file ({error}); what came before the damage is imported") from error
+
+
+def _batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
+    batch: list[bytes] = []
+    for line in lines:
+        batch.append(line)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@lru_cache(maxsize=8192)
+def parse_time(stamp: bytes) -> int:
+    """Return epoch milliseconds of `17/May/2015:10:05:03 +0200`.
+
+    Raises:
+        ValueError: if it is no such time.
+    """
+    try:
+        day, month, year = int(stamp[0:2]), _MONTHS[stamp[3:6]], int(stamp[7:11])
+        hour, minute, second = int(stamp[12:14]), int(stamp[15:17]), min(59, int(stamp[18:20]))
+        offset = stamp[21:26] or b"+0000"
+        minutes = int(offset[1:3]) * 60 + int(offset[3:5])
+        zone = timezone(timedelta(minutes=-minutes if offset[:1] == b"-" else minutes)) if minutes else UTC
+        return int(datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp()) * 1000
+    except (KeyError, ValueError, OverflowError):
+        raise ValueError("its time cannot be read") from None
+
+
+@lru_cache(maxsize=16384)
+def parse_request(request: bytes) -> tuple[str, str, bytes]:
+    """Return method, decoded path and raw query of `GET /path?query HTTP/1.1`.
+
+    Raises:
+        ValueError: if it is no HTTP request, as when somebody speaks another protocol to the port.
+    """
+    parts = request.split(b" ")
+    method = parts[0].decode("latin-1")
+    if len(parts) < 2 or not _METHOD.fullmatch(method):  # noqa: PLR2004  method and target
+        raise ValueError("its request is not HTTP")
+    target = _value(b" ".join(parts[1:-1]) if parts[-1].startswith(b"HTTP/") else b" ".join(parts[1:]))
+    if target.startswith((b"http://", b"https://")):
+        target = b"/" + target.split(b"/", 3)[3] if target.count(b"/") > 2 else b"/"  # noqa: PLR2004  scheme://host/
+    path, _, query = target.partition(b"?")
+    return method, unquote_to_bytes(path).decode("utf-8", "replace"), query
+
+
+def _value(field: bytes | None) -> bytes:
+    r"""Undo the log's escapes (`\"`, `\xhh`); a lone `-` stands for nothing."""
+    if field is None or field == b"-":
+        return b""
+    if b"\\" not in field:
+        return field
+    return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]) if match[1] else match[2], field)

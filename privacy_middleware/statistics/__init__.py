@@ -1,0 +1,1 @@
+"""Counts visitors, visits and pages; nothing here shows one person."""
