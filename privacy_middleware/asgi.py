@@ -52,6 +52,8 @@ class PrivacyMiddleware:
         self._views: dict[tuple[Choice, str], VisitorPrivacy] = {}
         self._view = self._view_of(_UNDECIDED, "")
         self._site: ASGIApp | None = None
+        self.clock: Callable[[], float] = time.time
+        """Epoch seconds; the demo sets it to fill the past."""
         self._has_lifespan = False
         self._prepared = False
         items = privacy.recorder.rules.items
@@ -198,7 +200,7 @@ class _Watch:
         self._found = found
         self._receive = receive
         self._send = send
-        self._time = time.time()
+        self._time = middleware.clock()
         self._started = time.monotonic()
         self._status = 0
         self._bytes = 0

@@ -11,6 +11,7 @@ from fnmatch import translate
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 from markupsafe import Markup
@@ -86,7 +87,9 @@ def rules(settings: Settings, declaration: Declaration) -> Rules:
         items.discard("address")
     if not settings.sites:
         items.discard("site")
-    return Rules(frozenset(items), settings.query_params, settings.path_params, settings.sites)
+    hosts = {urlsplit(settings.base_url).hostname or "", *(site.partition(":")[0] for site in settings.sites)} - {""}
+    own_hosts = frozenset(host.removeprefix("www.") for host in hosts)
+    return Rules(frozenset(items), settings.query_params, settings.path_params, settings.sites, own_hosts)
 
 
 def excluded(settings: Settings) -> re.Pattern[str] | None:

@@ -27,11 +27,13 @@ _DOWNLOAD_ENDINGS: Final = frozenset(
 _ASSET_ENDINGS: Final = frozenset(
     "css js mjs map png jpg jpeg gif webp avif svg ico bmp woff woff2 ttf otf eot webmanifest wasm txt xml".split()
 )
+_API_ENDINGS: Final = frozenset("json rss atom rdf ics".split())
 _DOWNLOAD_TYPES: Final = re.compile(
     rb"application/(pdf|zip|gzip|x-(tar|gzip|7z-compressed|bzip2?|xz|rar-compressed)|octet-stream|epub\+zip|msword|rtf|java-archive"
     rb"|vnd\.(ms-|openxmlformats|oasis\.opendocument|debian|android\.package).*)|audio/.*|video/.*|text/csv"
 )
 _ASSET_TYPES: Final = re.compile(rb"text/(css|javascript)|application/(x-)?(javascript|wasm|manifest\+json|font.*)|image/.*|font/.*")
+_API_TYPES: Final = (b"application/json", b"application/problem+json")
 _PAGE_TYPES: Final = (b"text/html", b"application/xhtml+xml")
 _FORM_TYPES: Final = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 _LANGUAGE: Final = re.compile(rb"\s*([A-Za-z]{2,3})(?:-[A-Za-z]{4})?(?:-([A-Za-z]{2}|\d{3}))?(?![A-Za-z0-9])")
@@ -102,6 +104,8 @@ class Rules(NamedTuple):
     query_params: frozenset[str]
     path_params: frozenset[str]
     sites: frozenset[str]
+    own_hosts: frozenset[str] = frozenset()
+    """Host names of the site itself, without `www.`: what comes from there is no source."""
 
 
 NOBODY: Final = Agent("", "", "", "")
@@ -146,7 +150,7 @@ def _take_kind(facts: Facts) -> int:
 
 def _take_source(facts: Facts) -> Source:
     exchange = facts[2]
-    return read_source(exchange.referrer, exchange.host) if exchange.referrer else DIRECT
+    return read_source(exchange.referrer, exchange.host, facts[3].own_hosts) if exchange.referrer else DIRECT
 
 
 # The order is that of the fields of Hit; each names the item that must be declared, how it is taken, and what stands there if not.
@@ -220,11 +224,11 @@ def _kind_of_content(content_type: bytes, ending: str, disposition: bytes) -> in
         return PAGE
     if _ASSET_TYPES.fullmatch(content_type):
         return ASSET
-    if _DOWNLOAD_TYPES.fullmatch(content_type) or (ending in _DOWNLOAD_ENDINGS and content_type != b"application/json"):
+    if _DOWNLOAD_TYPES.fullmatch(content_type) or (ending in _DOWNLOAD_ENDINGS and content_type not in _API_TYPES):
         return DOWNLOAD
-    if content_type:
-        return ASSET if ending in _ASSET_ENDINGS else API
-    return ASSET if ending in _ASSET_ENDINGS else PAGE
+    if ending in _ASSET_ENDINGS:
+        return ASSET
+    return API if content_type or ending in _API_ENDINGS else PAGE
 
 
 def _continues(status: int, content_range: bytes) -> bool:

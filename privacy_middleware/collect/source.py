@@ -38,11 +38,12 @@ DIRECT: Final = Source("", "")
 
 
 @lru_cache(maxsize=4096)
-def read_source(referrer: bytes, own_host: bytes) -> Source:
+def read_source(referrer: bytes, own_host: bytes, own_hosts: frozenset[str] = frozenset()) -> Source:
     """Return the source that a Referer header names, or `DIRECT`.
 
     Anything that is not an http, https or android-app address is no source at all, so that a hostile text never
-    becomes a link. A referrer of the same host is `internal`, and then only its being so is kept.
+    becomes a link. A referrer of the same host, or of one in `own_hosts` (without `www.`), is `internal`, and then only its
+    being so is kept.
     """
     try:
         parts = urlsplit(referrer[:LONGEST_REFERRER].decode("utf-8", "replace").strip())
@@ -51,7 +52,7 @@ def read_source(referrer: bytes, own_host: bytes) -> Source:
         return DIRECT
     if parts.scheme not in ("http", "https", "android-app") or not host.isprintable() or not _is_host(host):
         return DIRECT
-    if host == own_host.partition(b":")[0].decode("latin-1").lower().removeprefix("www."):
+    if host in own_hosts or host == own_host.partition(b":")[0].decode("latin-1").lower().removeprefix("www."):
         return Source("internal", "")
     path = "/" if parts.scheme == "android-app" else scrub_path(parts.path or "/")
     return Source(_kind(host), clean(host + path)[:LONGEST_SOURCE])

@@ -52,6 +52,8 @@ class Outcome(msgspec.Struct):
     """Lines that an earlier import had taken."""
     bad: int = 0
     excluded: int = 0
+    first_day: int | None = None
+    """The earliest day of what was imported."""
     bad_lines: list[tuple[int, str]] = []
     """The first ones, with their line number and what is wrong with them."""
 
@@ -82,6 +84,7 @@ class Importer:
             outcome.lines += len(batch)
             hits = self._hits(fresh, begin, outcome)
             outcome.imported += len(hits)
+            outcome.first_day = min((day for day in (outcome.first_day, *(hit.day for hit in hits)) if day is not None), default=None)
             if fresh and not dry:
                 with self.store.transaction():
                     self.store.add_hits(hits)
