@@ -21,7 +21,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
 _COOKIE: Final = COOKIE.encode()
 _UNDECIDED: Final = Choice(None, None)
@@ -57,11 +57,12 @@ class PrivacyMiddleware:
         self._has_lifespan = False
         self._prepared = False
         items = privacy.recorder.rules.items
-        shorten = {"truncated": truncate, "full": pack, "none": lambda address: b""}[privacy.settings.ip]
-        self._shorten = shorten if "address" in items else lambda address: b""
+        shorten = pack if privacy.settings.ip == "full" else truncate
+        self._shorten: Callable[[str], bytes] = shorten if "address" in items else _no_address
         self._trusted = privacy.settings.trusted_proxies
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        """Serve one connection; whatever the host's app returns or raises goes on to the server."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan" and not self._disabled:
                 return await self._lifespan(scope, receive, send)
@@ -73,7 +74,7 @@ class PrivacyMiddleware:
             watch = None
         if watch is None:
             return await self.app(scope, receive, send)
-        if watch.__class__ is not _Watch:
+        if not isinstance(watch, _Watch):
             return await watch(scope, receive, send)
         try:
             return await self.app(scope, watch.receive, watch.send)
@@ -86,7 +87,7 @@ class PrivacyMiddleware:
             if self.recorder.ending:
                 await self._flush()
 
-    def _begin(self, scope: Scope, receive: Receive, send: Send) -> _Watch | Any:
+    def _begin(self, scope: Scope, receive: Receive, send: Send) -> _Watch | ASGIApp | None:
         """Return what watches this request, an app that answers it in the host's place, or None to leave it alone."""
         if self._disabled or "privacy" in scope:
             return None
@@ -99,11 +100,7 @@ class PrivacyMiddleware:
         headers = scope["headers"]
         found = dict(headers)
         cookie = found.get(b"cookie")
-        if (
-            b"sec-gpc" in found
-            or b"dnt" in found
-            or (cookie is not None and (_COOKIE in cookie or len(found) != len(headers)))
-        ):
+        if b"sec-gpc" in found or b"dnt" in found or (cookie is not None and (_COOKIE in cookie or len(found) != len(headers))):
             choice = read_choice(headers, self._signals)
             scope["privacy"] = self._view_of(choice, root or "")
             if choice.opted_out:
@@ -116,7 +113,7 @@ class PrivacyMiddleware:
             self._prepare()
         return _Watch(self, scope, found, receive, send)
 
-    def _own_answer(self, scope: Scope, path: str, root: str) -> Any:
+    def _own_answer(self, scope: Scope, path: str, root: str) -> ASGIApp | None:
         """Our own pages, if the path is one of theirs; the host keeps `/privacyX` and `/privacy/../x`."""
         path = path.removeprefix(root)
         if path.startswith(_WELL_KNOWN):
@@ -135,7 +132,7 @@ class PrivacyMiddleware:
             self._prepare()
         await self._site({**scope, "root_path": scope.get("root_path", "") + self._mount}, receive, send)
 
-    async def _well_known(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _well_known(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """Let the host answer; only where it knows no such path (404), answer what we know there."""
         from .site.well_known import HostFirst, well_known_app
 
@@ -152,7 +149,7 @@ class PrivacyMiddleware:
         key = (choice, root)
         view = self._views.get(key)
         if view is None:
-            if len(self._views) > 1000:
+            if len(self._views) > 1000:  # a client chooses no root path, but nothing grows without an end
                 self._views.clear()
             view = self._views[key] = visitor_privacy(choice, root + self._mount)
         return view
@@ -164,7 +161,7 @@ class PrivacyMiddleware:
         if not self._has_lifespan:
             flush_on_sigterm(self.recorder)
 
-    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> Any:
         async def watched(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 self._has_lifespan = True
@@ -183,6 +180,10 @@ class PrivacyMiddleware:
             return
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self.recorder.flush, SECONDS)
+
+
+def _no_address(_: str) -> bytes:
+    return b""
 
 
 class _Watch:
@@ -227,7 +228,7 @@ class _Watch:
                 self._answered(message)
             elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
                 self._sent_by_server(message)
-        except Exception as error:  # noqa: BLE001  whatever our own fault, the message goes on
+        except Exception as error:  # whatever our own fault, the message goes on
             self._recorder.fault(error)
         return self._send(message)
 
@@ -271,7 +272,7 @@ class _Watch:
         self.ended = True
         try:
             self._queue(completed)
-        except Exception as error:  # noqa: BLE001  see send
+        except Exception as error:  # see send
             self._recorder.fault(error)
 
     def _queue(self, completed: bool) -> None:  # noqa: FBT001  see end

@@ -103,7 +103,7 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     def purpose(self, name: str) -> Purpose:
         """Return the declared purpose of that name; `statistics` needs no declaration."""
-        return next((purpose for purpose in (*self.purposes, STATISTICS) if purpose.name == name))
+        return next(purpose for purpose in (*self.purposes, STATISTICS) if purpose.name == name)
 
 
 def load_declaration(document: Mapping[str, Any]) -> Declaration:

@@ -70,9 +70,7 @@ class VisitorPrivacy(msgspec.Struct, frozen=True):
     @property
     def footer(self) -> Markup:
         """Links to the statement and the opt-out for a page's footer: `{{ request.scope.privacy.footer }}`."""
-        return Markup('<a href="{}">Privacy</a> · <a href="{}">Do not record my visits</a>').format(
-            self.statement_url, self.opt_out_url
-        )
+        return Markup('<a href="{}">Privacy</a> · <a href="{}">Do not record my visits</a>').format(self.statement_url, self.opt_out_url)
 
 
 def visitor_privacy(choice: Choice, base: str) -> VisitorPrivacy:
@@ -121,7 +119,7 @@ def _make_secret(path: Path) -> str:
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(secret)
             file.flush()
             os.fsync(file.fileno())

@@ -22,7 +22,9 @@ _ASSISTANT: Final = re.compile(
     r"|PhindBot|TavilyBot|LinkupBot|meta-externalfetcher|iAskBot|LinerBot|YouBot|Devin",
     re.IGNORECASE,
 )
-_TRAINING: Final = re.compile(r"Amazonbot|Applebot-Extended|ImagesiftBot|Diffbot|omgili|Timpibot|PanguBot|VelenPublicWebCrawler", re.IGNORECASE)
+_TRAINING: Final = re.compile(
+    r"Amazonbot|Applebot-Extended|ImagesiftBot|Diffbot|omgili|Timpibot|PanguBot|VelenPublicWebCrawler", re.IGNORECASE
+)
 _LIBRARY: Final = re.compile(r"^$|^(python|java|go-http|okhttp|curl|wget|libwww|php|ruby|perl|node|axios|http)\b", re.IGNORECASE)
 _TAGGED: Final = (("monitoring", "monitoring"), ("feed", "feed-reader"), ("search", "search-engine"), ("library", "http-library"))
 _TABLET: Final = re.compile(r"iPad|Tablet|Kindle|Silk/|PlayBook|Nexus (?:7|9|10)\b|SM-[TX]\d")

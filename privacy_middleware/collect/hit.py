@@ -17,6 +17,7 @@ KINDS: Final = ("page", "download", "form", "api", "asset", "error", "redirect",
 `other` a HEAD, OPTIONS, prefetched or prerendered request. Neither is a page view or a download."""
 
 METHODS: Final = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "other")
+METHOD_NUMBERS: Final = {method: number for number, method in enumerate(METHODS)}
 CLIENT_CLOSED_REQUEST: Final = 499
 """The status of a request whose visitor left before any answer began (nginx's convention)."""
 
@@ -118,6 +119,16 @@ def make_hit(exchange: Exchange, *, day: int, visitor: int | None, rules: Rules)
     return Hit(*[take(facts) if item in items else absent for item, take, absent in _COLUMNS])
 
 
+@lru_cache(maxsize=1024)
+def read_language(accept_language: bytes) -> str:
+    """Return the first tag of Accept-Language as language and region (`da-DK`), or "" if there is none (RFC 9110, 12.5.4)."""
+    match = _LANGUAGE.match(accept_language[:64])
+    if not match:
+        return ""
+    language, region = (part.decode("ascii") if part else "" for part in match.groups())
+    return f"{language.lower()}-{region.upper()}" if region else language.lower()
+
+
 Facts = tuple[int, int | None, Exchange, Rules]
 
 
@@ -172,7 +183,6 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[Facts], Any], Any], ...]] = (
     ("status", lambda facts: 0 if facts[2].completed else 1, 0),
     ("duration", lambda facts: facts[2].duration, 0),
 )
-METHOD_NUMBERS: Final = {method: number for number, method in enumerate(METHODS)}
 
 
 @lru_cache(maxsize=4096)
@@ -205,16 +215,6 @@ def kind_of(
     if kind == DOWNLOAD and (status == 304 or _continues(status, content_range)):
         return PART
     return kind
-
-
-@lru_cache(maxsize=1024)
-def read_language(accept_language: bytes) -> str:
-    """Return the first tag of Accept-Language as language and region (`da-DK`), or "" if there is none (RFC 9110, 12.5.4)."""
-    match = _LANGUAGE.match(accept_language[:64])
-    if not match:
-        return ""
-    language, region = (part.decode("ascii") if part else "" for part in match.groups())
-    return f"{language.lower()}-{region.upper()}" if region else language.lower()
 
 
 def _kind_of_content(content_type: bytes, ending: str, disposition: bytes) -> int:

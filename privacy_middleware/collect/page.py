@@ -37,7 +37,7 @@ def page_name(path: str, template: str | None, kept: frozenset[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def scrub_path(path: str) -> str:
-    """Replace each segment of a path that looks like a person or a secret by its kind: `{email}`, `{number}` …"""
+    """Replace each segment of a path that looks like a person or a secret by its kind, such as `{email}` or `{number}`."""
     segments = clean(path).split("/")
     return "/".join([segment and scrub(segment) for segment in segments])[:LONGEST_PATH]
 

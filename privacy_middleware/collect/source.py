@@ -20,9 +20,20 @@ _KINDS: Final = {
         "facebook fb instagram twitter x t linkedin lnkd reddit pinterest tiktok youtube youtu vk ok weibo quora tumblr threads "
         "bsky mastodon telegram whatsapp discord snapchat xing news.ycombinator lobste lemmy"
     ),
-    "ai-assistant": "chatgpt chat.openai openai perplexity claude gemini.google copilot.microsoft you phind deepseek mistral poe meta.ai grok",
+    "ai-assistant": (
+        "chatgpt chat.openai openai perplexity claude gemini.google copilot.microsoft you phind deepseek mistral poe meta.ai grok"
+    ),
 }
-_SUFFIXES: Final = {"t": ("co",), "x": ("com",), "so": ("com",), "ok": ("ru",), "fb": ("com", "me"), "you": ("com",), "ask": ("com",), "poe": ("com",)}
+_SUFFIXES: Final = {
+    "t": ("co",),
+    "x": ("com",),
+    "so": ("com",),
+    "ok": ("ru",),
+    "fb": ("com", "me"),
+    "you": ("com",),
+    "ask": ("com",),
+    "poe": ("com",),
+}
 _KIND_OF: Final = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 _ANDROID_APPS: Final = {"com.google.android.gm": "mail", "com.google.android.googlequicksearchbox": "search"}
 

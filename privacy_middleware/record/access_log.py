@@ -33,7 +33,7 @@ LONGEST_LINE: Final = 64 * 1024
 
 # host? address identity user [time] "request" status bytes ["referrer" "agent"] anything
 _LINE: Final = re.compile(
-    rb'(?:(?P<host>[A-Za-z0-9.-]+(?::\d+)?) )?(?P<address>[0-9A-Fa-f.:%]*[.:][0-9A-Fa-f.:%\w]*|[\w.-]+) \S+ .*?'
+    rb"(?:(?P<host>[A-Za-z0-9.-]+(?::\d+)?) )?(?P<address>[0-9A-Fa-f.:%]*[.:][0-9A-Fa-f.:%\w]*|[\w.-]+) \S+ .*?"
     rb"\[(?P<time>[^\]]{20,30})\] "
     rb'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?P<bytes>\d+|-)'
     rb'(?: "(?P<referrer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)")?'
@@ -73,7 +73,7 @@ class Importer:
         self._salt: Salt | None = None
         self._pseudonym = lru_cache(maxsize=65_536)(self._make_pseudonym)
 
-    def run(self, lines: Iterator[bytes], *, dry: bool = False, progress: Callable[[int], object] = lambda size: None) -> Outcome:
+    def run(self, lines: Iterator[bytes], *, dry: bool = False, progress: Callable[[int], object] = bool) -> Outcome:
         """Import lines; `progress` is told the bytes of each batch. With `dry`, everything but the writing."""
         outcome = Outcome()
         running = blake2b(digest_size=16, key=self._key)
@@ -156,7 +156,7 @@ def read_lines(name: str) -> tuple[Iterator[bytes], IO[bytes]]:
         ImportFault: if it cannot be opened.
     """
     try:
-        raw: IO[bytes] = sys.stdin.buffer if name == "-" else Path(name).open("rb")
+        raw: IO[bytes] = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115  the caller closes it
     except OSError as error:
         raise ImportFault(f"{name} cannot be read ({error.strerror}); check the path and its permissions") from error
     peeked = raw.peek(2)[:2] if hasattr(raw, "peek") else b""
@@ -210,11 +210,11 @@ def parse_request(request: bytes) -> tuple[str, str, bytes]:
     """
     parts = request.split(b" ")
     method = parts[0].decode("latin-1")
-    if len(parts) < 2 or not _METHOD.fullmatch(method):  # noqa: PLR2004  method and target
+    if len(parts) < 2 or not _METHOD.fullmatch(method):
         raise ValueError("its request is not HTTP")
     target = _value(b" ".join(parts[1:-1]) if parts[-1].startswith(b"HTTP/") else b" ".join(parts[1:]))
     if target.startswith((b"http://", b"https://")):
-        target = b"/" + target.split(b"/", 3)[3] if target.count(b"/") > 2 else b"/"  # noqa: PLR2004  scheme://host/
+        target = b"/" + target.split(b"/", 3)[3] if target.count(b"/") > 2 else b"/"
     path, _, query = target.partition(b"?")
     return method, unquote_to_bytes(path).decode("utf-8", "replace"), query
 

@@ -156,7 +156,7 @@ class Recorder:
         if self._thread is None and self.is_idle:
             return True
         try:
-            self.submit(lambda store: None).result(timeout)
+            self.submit(lambda _: None).result(timeout)
         except (TimeoutError, StoreError, sqlite3.Error):
             return False
         return True

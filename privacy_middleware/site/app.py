@@ -18,7 +18,7 @@ def make_site(privacy: Privacy) -> Starlette:
     """Return the app that serves everything under the mount; its `root_path` is the mount."""
     pages = Pages()
 
-    async def not_found(request: Request, error: Exception) -> Response:
+    async def not_found(request: Request, _: Exception) -> Response:
         return pages.render(request, "not_found.html", status=404)
 
     return Starlette(
@@ -27,6 +27,6 @@ def make_site(privacy: Privacy) -> Starlette:
     )
 
 
-async def _style(request: Request) -> Response:
+async def _style(_: Request) -> Response:
     text = (resources.files(__package__) / "static" / "style.css").read_text(encoding="utf-8")
     return Response(text, media_type="text/css", headers={"cache-control": "max-age=3600", "x-content-type-options": "nosniff"})

@@ -59,7 +59,9 @@ def _collected(declaration: Declaration, settings: Settings, rules: Rules) -> Se
         paragraphs.append(
             "In the addresses of pages, whatever looks like a name, number or key of a person is replaced by its kind before it is kept."
         )
-    paragraphs.append("Your browser's full description (user agent) is read for this and not kept. We set no cookie and run no script for it.")
+    paragraphs.append(
+        "Your browser's full description (user agent) is read for this and not kept. We set no cookie and run no script for it."
+    )
     table = (("What", "Example"), *((item.title, item.example) for item in items))
     return Section("data", "Which data we collect", tuple(paragraphs), table=table, markdown=declaration.statement.introduction)
 
@@ -69,7 +71,9 @@ def _identity(settings: Settings, rules: Rules) -> Section:
         return Section(
             "identity",
             "Whether you are anonymous",
-            (f"Your full network address is kept for {_days(settings)}. With it, your internet provider could say whose connection it was.",),
+            (
+                f"Your full network address is kept for {_days(settings)}. With it, your internet provider could say whose connection it was.",
+            ),
         )
     paragraphs = ["We do not know who you are, and do not try to find out."]
     if "visitor" in rules.items:
@@ -93,12 +97,15 @@ def _purposes(declaration: Declaration) -> Section:
 
 
 def _access(declaration: Declaration) -> Section:
-    paragraphs = ["Only those who run this website can see the data about visits. We do not sell data. No other company measures your visit."]
+    paragraphs = [
+        "Only those who run this website can see the data about visits. We do not sell data. No other company measures your visit."
+    ]
     if not declaration.recipients:
         return Section("access", "Who has access", (*paragraphs, "We give them to nobody else."))
     paragraphs.append("Some data go to others who help us to serve you:")
     points = tuple(
-        f"{r.name} ({r.country}): {r.data}, for the purpose “{r.purpose}”." + (f" Confidentiality: {r.confidentiality}." if r.confidentiality else "")
+        f"{r.name} ({r.country}): {r.data}, for the purpose “{r.purpose}”."
+        + (f" Confidentiality: {r.confidentiality}." if r.confidentiality else "")
         for r in declaration.recipients
     )
     return Section("access", "Who has access", tuple(paragraphs), points=points)
@@ -164,7 +171,9 @@ def _changes() -> Section:
     return Section(
         "changes",
         "Changes of this statement",
-        ("This statement is made from the settings of the software that records visits. When those change, it changes, and with it this date.",),
+        (
+            "This statement is made from the settings of the software that records visits. When those change, it changes, and with it this date.",
+        ),
     )
 
 

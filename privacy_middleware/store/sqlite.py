@@ -314,7 +314,8 @@ def migrate(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(
-            "/* migrate */ CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, checksum TEXT NOT NULL, applied INTEGER NOT NULL)"
+            "/* migrate */ CREATE TABLE IF NOT EXISTS migration "
+            "(number INTEGER PRIMARY KEY, checksum TEXT NOT NULL, applied INTEGER NOT NULL)"
         )
         applied = dict(connection.execute("/* migrate */ SELECT number, checksum FROM migration").fetchall())
         if set(applied) - set(known):
