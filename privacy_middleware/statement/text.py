@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from ..collect.choice import LIFETIME_DAYS, SECURE_COOKIE
+from ..collect.choice import COOKIE, LIFETIME_DAYS, SECURE_COOKIE
 from ..collect.hit import Rules
 from ..declaration import VISIT_ITEMS, Declaration, Item
 from ..settings import Settings
@@ -48,10 +48,8 @@ def write_statement(declaration: Declaration, settings: Settings, rules: Rules) 
 
 def _collected(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
     items = [_ADDRESS[settings.ip] if name == "address" else item for name, item in VISIT_ITEMS.items() if name in rules.items]
-    paragraphs = [
-        "When you visit this website, we note the following about each page or file that you ask for. "
-        f"We keep it for {_days(settings)} and delete it then."
-    ]
+    kept_for = f"We keep it for {_days(settings)} and delete it then."
+    paragraphs = [f"When you visit this website, we note the following about each page or file that you ask for. {kept_for}"]
     if rules.path_params or rules.query_params:
         kept = ", ".join(sorted(rules.query_params | rules.path_params))
         paragraphs.append(f"Of addresses within this website we also keep the values of: {kept}. We keep no other part of a query.")
@@ -71,9 +69,7 @@ def _identity(settings: Settings, rules: Rules) -> Section:
         return Section(
             "identity",
             "Whether you are anonymous",
-            (
-                f"Your full network address is kept for {_days(settings)}. With it, your internet provider could say whose connection it was.",
-            ),
+            (f"We keep your full network address for {_days(settings)}. With it, your provider could say whose connection it was.",),
         )
     paragraphs = ["We do not know who you are, and do not try to find out."]
     if "visitor" in rules.items:
@@ -130,13 +126,14 @@ def _protection(declaration: Declaration, settings: Settings, rules: Rules) -> S
 
 
 def _cookies() -> Section:
-    months = LIFETIME_DAYS // MONTH_DAYS
+    months = -(-LIFETIME_DAYS // MONTH_DAYS)
     return Section(
         "cookies",
         "Cookies",
         (
-            f"For your visits we set no cookie. Only if you choose on the page “Your choice” do we keep that choice in a cookie named "
-            f"{SECURE_COOKIE} (privacy-choice without HTTPS), for {months} months. It is the same for everybody and identifies nobody.",
+            "We set no cookie for your visits. "
+            f"Only if you decide on the page “Your choice” do we keep that decision, in a cookie named {SECURE_COOKIE} "
+            f"({COOKIE} without HTTPS), for at most {months} months. It is the same for everybody and identifies nobody.",
         ),
     )
 
@@ -161,7 +158,7 @@ def _your_data(declaration: Declaration, settings: Settings, rules: Rules) -> Se
         )
     if declaration.controller.email or declaration.controller.address:
         paragraphs.append(
-            "You can ask us for an overview of the data that we have about you, and have them corrected or erased: write to us (see below). "
+            "You can ask us for an overview of the data that we have about you, and have them corrected or erased: write to us (below). "
             "You can also complain to the data protection authority of your country."
         )
     return Section("your-data", "Overview and deletion of your data", tuple(paragraphs))
@@ -171,9 +168,7 @@ def _changes() -> Section:
     return Section(
         "changes",
         "Changes of this statement",
-        (
-            "This statement is made from the settings of the software that records visits. When those change, it changes, and with it this date.",
-        ),
+        ("This statement follows the settings of the software that records visits. It changes when they do, and so does this date.",),
     )
 
 
