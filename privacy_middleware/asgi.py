@@ -98,6 +98,8 @@ class PrivacyMiddleware:
             if answer is not None:
                 return answer
         headers = scope["headers"]
+        if headers.__class__ is not list and headers.__class__ is not tuple:
+            return None  # an iterator is the host's to read, once; and without a choice nothing is recorded
         found = dict(headers)
         cookie = found.get(b"cookie")
         if b"sec-gpc" in found or b"dnt" in found or (cookie is not None and (_COOKIE in cookie or len(found) != len(headers))):

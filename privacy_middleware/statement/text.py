@@ -50,13 +50,13 @@ def _collected(declaration: Declaration, settings: Settings, rules: Rules) -> Se
     items = [_ADDRESS[settings.ip] if name == "address" else item for name, item in VISIT_ITEMS.items() if name in rules.items]
     kept_for = f"We keep it for {_days(settings)} and delete it then."
     paragraphs = [f"When you visit this website, we note the following about each page or file that you ask for. {kept_for}"]
-    if rules.path_params or rules.query_params:
-        kept = ", ".join(sorted(rules.query_params | rules.path_params))
-        paragraphs.append(f"Of addresses within this website we also keep the values of: {kept}. We keep no other part of a query.")
-    elif "page" in rules.items:
+    if "page" in rules.items:
         paragraphs.append(
             "In the addresses of pages, whatever looks like a name, number or key of a person is replaced by its kind before it is kept."
         )
+    if rules.path_params or rules.query_params:
+        kept = ", ".join(sorted(rules.query_params | rules.path_params))
+        paragraphs.append(f"Of the addresses within this website we also keep the values of: {kept}.")
     paragraphs.append(
         "Your browser's full description (user agent) is read for this and not kept. We set no cookie and run no script for it."
     )
@@ -76,7 +76,7 @@ def _identity(settings: Settings, rules: Rules) -> Section:
         paragraphs.append(
             "To tell one visitor from another we calculate a number from your network address, your browser's description and our host "
             "name, with a random key that serves for one day. After the second day the key is destroyed. From then on nobody, ourselves "
-            "included, can link what was noted to your network address, or your visits of one day to those of another."
+            "included, can link what was noted to your full network address, or your visits of one day to those of another."
         )
     return Section("identity", "Whether you are anonymous", tuple(paragraphs))
 
@@ -108,7 +108,7 @@ def _access(declaration: Declaration) -> Section:
 
 
 def _protection(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
-    points = ["Visits are kept in a database on our own server; its file can be read by the website's own account only."]
+    points = ["Visits are kept in a database of our own; its file can be read by the website's own account only."]
     if "address" in rules.items and settings.ip == "truncated":
         points.append("Network addresses are shortened before they are written anywhere (to their first 24 bits, or 48 of IPv6).")
     if "address" not in rules.items:
