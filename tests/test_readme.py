@@ -1,0 +1,103 @@
+"""The README says what is so: its table, its lines and its examples are run as printed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from privacy_middleware.cli import main
+from privacy_middleware.settings import SETTINGS, settings_table
+from privacy_middleware.statistics.reports import DIMENSIONS
+
+from .conftest import hits
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+LINES = dict(re.findall(r"^\| ([^|]+) \| `([^`]*PrivacyMiddleware[^`]*)` \|$", README, re.MULTILINE))
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_the_settings_table_is_the_codes_own() -> None:
+    assert settings_table() in README
+
+
+def test_every_setting_named_in_the_text_exists() -> None:
+    known = {setting.variable for setting in SETTINGS} | {"PRIVACY_SECRET_KEYS_FILE"}
+    assert set(re.findall(r"PRIVACY_[A-Z_]*[A-Z]", README)) <= known
+
+
+def test_every_dimension_is_named() -> None:
+    assert all(f"`{dimension}`" in README for dimension in DIMENSIONS)
+
+
+def test_the_first_two_commands_name_scripts_that_are_there() -> None:
+    assert blocks("sh")[:2] == ["sh demo_app/run --with-traffic\n", "sh tests/run\n"]
+    for script in ("demo_app/run", "tests/run"):
+        assert subprocess.run(["sh", "-n", str(ROOT / script)], check=False).returncode == 0
+
+
+def starlette_app() -> object:
+    from starlette.applications import Starlette
+
+    return Starlette()
+
+
+def fastapi_app() -> object:
+    return pytest.importorskip("fastapi").FastAPI()
+
+
+def plain_app() -> object:
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body"})
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("row", "make"),
+    [("Starlette", starlette_app), ("FastAPI", fastapi_app), ("Litestar, Quart, any other ASGI app", plain_app)],
+)
+def test_the_one_line_works_as_printed(row: str, make) -> None:
+    from privacy_middleware import PrivacyMiddleware
+
+    names = {"app": make(), "PrivacyMiddleware": PrivacyMiddleware}
+    exec(LINES[row], names)
+    client = TestClient(names["app"])
+    client.get("/page")
+    assert "Privacy statement" in client.get("/privacy/").text
+    assert [hit["path"] for hit in hits()] == ["/page"]
+
+
+def test_the_example_declaration_is_valid_and_shown() -> None:
+    Path("privacy.toml").write_text(blocks("toml")[0])
+    from privacy_middleware import PrivacyMiddleware
+
+    html = TestClient(PrivacyMiddleware(plain_app())).get("/privacy/").text
+    assert "Example Company" in html
+    assert "Example Hosting" in html
+
+
+@pytest.mark.parametrize("command", re.findall(r"^privacy-middleware (\S+)", README, re.MULTILINE))
+def test_every_command_exists(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+
+
+def test_the_package_also_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "privacy_middleware", "config"], capture_output=True, text=True, check=True)
+    assert "PRIVACY_DATABASE_URL" in done.stdout
+
+
+def test_every_module_stands_in_the_map() -> None:
+    package = ROOT / "privacy_middleware"
+    parts = [path.name + ("/" if path.is_dir() else "") for path in package.iterdir() if not path.name.startswith(("_", "."))]
+    expected = [part for part in parts if part.endswith((".py", "/")) and part != "errors.py"]
+    assert [part for part in expected if f"`{part}`" not in README] == []
