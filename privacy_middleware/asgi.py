@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from time import monotonic, time
 from typing import Any, Final
 
 import anyio
 import anyio.to_thread
 
+from .collect.choice import CHOICE_HEADERS as _MAY_CHOOSE
 from .collect.choice import COOKIE, Choice, read_choice
-from .collect.hit import CLIENT_CLOSED_REQUEST, Exchange
-from .collect.visitor import client_address, identity_of, pack, truncate
+from .collect.hit import CLIENT_CLOSED_REQUEST
+from .collect.visitor import client_address
 from .privacy import Privacy, VisitorPrivacy, excluded, visitor_privacy
 from .record.exit import SECONDS, flush_at_exit, flush_on_sigterm
-from .record.recorder import Recorder
+from .record.recorder import CAPACITY
 from .routes import RouteTemplates
 
 Scope = MutableMapping[str, Any]
@@ -39,27 +40,25 @@ class PrivacyMiddleware:
         SettingsError, DeclarationError: when a setting or privacy.toml is wrong; nothing is served then.
     """
 
-    def __init__(self, app: ASGIApp, **settings: Any) -> None:
+    def __init__(self, app: ASGIApp, /, **settings: Any) -> None:
         self.app = app
         self.privacy = privacy = Privacy.from_sources(settings)
         self.recorder = privacy.recorder
         self._disabled = privacy.settings.disabled
         self._mount = privacy.settings.path
-        self._own = (self._mount, _WELL_KNOWN)
+        # What our own paths begin with; slicing costs a third of `startswith`. Switched off, we have none.
+        self._own_starts = () if self._disabled else (self._mount[1:4], _WELL_KNOWN[1:4])
         self._signals = privacy.settings.signals
         self._excluded = excluded(privacy.settings)
-        self._templates = RouteTemplates()
+        self.templates = RouteTemplates()
         self._views: dict[tuple[Choice, str], VisitorPrivacy] = {}
         self._view = self._view_of(_UNDECIDED, "")
         self._site: ASGIApp | None = None
-        self.clock: Callable[[], float] = time.time
+        self.clock: Callable[[], float] = time
         """Epoch seconds; the demo sets it to fill the past."""
         self._has_lifespan = False
         self._prepared = False
-        items = privacy.recorder.rules.items
-        shorten = pack if privacy.settings.ip == "full" else truncate
-        self._shorten: Callable[[str], bytes] = shorten if "address" in items else _no_address
-        self._trusted = privacy.settings.trusted_proxies
+        self.trusted = privacy.settings.trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """Serve one connection; whatever the host's app returns or raises goes on to the server."""
@@ -83,29 +82,31 @@ class PrivacyMiddleware:
             raise
         finally:
             if not watch.ended:
-                watch.end(False)
+                watch.end(completed=0)
             if self.recorder.ending:
                 await self._flush()
 
     def _begin(self, scope: Scope, receive: Receive, send: Send) -> _Watch | ASGIApp | None:
         """Return what watches this request, an app that answers it in the host's place, or None to leave it alone."""
-        if self._disabled or "privacy" in scope:
-            return None
         path = scope["path"]
         root = scope.get("root_path")
-        if root or path.startswith(self._own):
+        if path[1:4] in self._own_starts or root:
             answer = self._own_answer(scope, path, root or "")
             if answer is not None:
                 return answer
+        if "privacy" in scope or self._disabled:
+            return None
         headers = scope["headers"]
         if headers.__class__ is not list and headers.__class__ is not tuple:
             return None  # an iterator is the host's to read, once; and without a choice nothing is recorded
         found = dict(headers)
         cookie = found.get(b"cookie")
-        if b"sec-gpc" in found or b"dnt" in found or (cookie is not None and (_COOKIE in cookie or len(found) != len(headers))):
-            choice = read_choice(headers, self._signals)
-            scope["privacy"] = self._view_of(choice, root or "")
-            if choice.opted_out:
+        if (
+            b"sec-gpc" in found
+            or b"dnt" in found
+            or (cookie is not None and (_COOKIE in cookie or len(found) != len(headers)))  # several: all count
+        ):
+            if self._refuses(scope, headers, root or ""):
                 return None
         else:
             scope["privacy"] = self._view_of(_UNDECIDED, root) if root else self._view
@@ -115,9 +116,20 @@ class PrivacyMiddleware:
             self._prepare()
         return _Watch(self, scope, found, receive, send)
 
+    def _refuses(self, scope: Scope, headers: Sequence[tuple[bytes, bytes]], root: str) -> bool:
+        """Read the choice from the few headers that can hold one, each as often as it was sent."""
+        choice = _UNDECIDED
+        choosing = [header for header in headers if header[0] in _MAY_CHOOSE and (header[0] != b"cookie" or _COOKIE in header[1])]
+        if choosing:
+            choice = read_choice(choosing, self._signals)
+        scope["privacy"] = self._view_of(choice, root)
+        return choice.opted_out
+
     def _own_answer(self, scope: Scope, path: str, root: str) -> ASGIApp | None:
         """Our own pages, if the path is one of theirs; the host keeps `/privacyX` and `/privacy/../x`."""
         path = path.removeprefix(root)
+        if self._disabled:
+            return None
         if path.startswith(_WELL_KNOWN):
             return self._well_known if not root and scope["method"] in ("GET", "HEAD") else None
         below = path.removeprefix(self._mount)
@@ -176,6 +188,11 @@ class PrivacyMiddleware:
         finally:
             await self._flush()
 
+    def forwarded_address(self, scope: Scope, peer: str) -> str:
+        """Return the visitor's address behind the trusted proxies."""
+        forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        return client_address(peer, forwarded, self.trusted)
+
     async def _flush(self) -> None:
         """Commit what is queued, in a thread, also where the server has cancelled the task."""
         if self.recorder.is_idle:
@@ -184,137 +201,119 @@ class PrivacyMiddleware:
             await anyio.to_thread.run_sync(self.recorder.flush, SECONDS)
 
 
-def _no_address(_: str) -> bytes:
-    return b""
-
-
 class _Watch:
-    """Watches one exchange without touching it. Its methods are plain functions: an async frame would cost as much again."""
+    """Watches one exchange without touching it.
 
-    __slots__ = (
-        "_bytes", "_content_range", "_content_type", "_disposition", "_found", "_length", "_middleware", "_receive", "_recorder",
-        "_scope", "_send", "_started", "_status", "_time", "ended",
-    )  # fmt: skip
+    The hot path: its methods are plain functions, since an async frame would cost as much again, and `end` does in one
+    piece what would be clearer in five, since each call costs 600 instructions (benchmarks/instructions.py).
+    """
+
+    __slots__ = ("_bytes", "_found", "_headers", "_middleware", "_receive", "_scope", "_send", "_started", "_status", "_time", "ended")
 
     def __init__(self, middleware: PrivacyMiddleware, scope: Scope, found: dict[bytes, bytes], receive: Receive, send: Send) -> None:
         self._middleware = middleware
-        self._recorder: Recorder = middleware.recorder
         self._scope = scope
         self._found = found
         self._receive = receive
         self._send = send
         self._time = middleware.clock()
-        self._started = time.monotonic()
-        self._status = 0
-        self._bytes = 0
-        self._length = 0
-        self._content_type = self._disposition = self._content_range = b""
+        self._started = monotonic()
+        self._status = self._bytes = 0
+        self._headers: Any = ()
         self.ended = False
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.disconnect" and not self.ended:
-            self._end_safely()
+            self._status = self._status or CLIENT_CLOSED_REQUEST
+            self.end(completed=0)
         return message
 
     def send(self, message: Message) -> Awaitable[None]:
         try:
             kind = message["type"]
             if kind == "http.response.body":
-                body = message.get("body")
-                if body:
-                    self._bytes += len(body)
-                if not self.ended and not message.get("more_body"):
-                    self.end(True)
+                if "body" in message:
+                    self._bytes += len(message["body"])
+                if not (message.get("more_body")) and not self.ended:
+                    self.end()
             elif kind == "http.response.start":
-                self._answered(message)
+                self._status = message["status"]
+                self._headers = message.get("headers")
             elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
                 self._sent_by_server(message)
         except Exception as error:  # whatever our own fault, the message goes on
-            self._recorder.fault(error)
+            self._middleware.recorder.fault(error)
         return self._send(message)
 
-    def _answered(self, message: Message) -> None:
-        self._status = message["status"]
-        headers = message.get("headers")
-        if headers.__class__ is not list and headers.__class__ is not tuple:
-            return  # an iterator is the host's to read, once
-        found = dict(headers)
-        content_type = found.get(b"content-type")
-        if content_type is None and headers:
-            found = {name.lower(): value for name, value in headers}
-            content_type = found.get(b"content-type")
-        self._content_type = content_type or b""
-        if b"content-disposition" in found:
-            self._disposition = found[b"content-disposition"]
-        if self._status == 206:
-            self._content_range = found.get(b"content-range", b"")
-        if b"content-length" in found and self._scope.get("extensions"):
-            length = found[b"content-length"]
-            self._length = int(length) if length.isdigit() else 0
-
     def _sent_by_server(self, message: Message) -> None:
-        """The server reads the file itself; what it sends is what the answer has announced."""
-        self._bytes += message.get("count") or self._length
+        """Count what the server reads from a file itself: what the answer has announced."""
+        length = self._answered(b"content-length")
+        self._bytes += message.get("count") or (int(length) if length.isdigit() else 0)
         if not message.get("more_body") and not self.ended:
-            self.end(True)
+            self.end()
+
+    def _answered(self, wanted: bytes) -> bytes:
+        """Return a header of the answer, also if a bare ASGI app wrote its name in capitals; an iterator is the host's to read."""
+        headers = self._headers if isinstance(self._headers, (list, tuple)) else ()
+        return next((value for name, value in headers if name.lower() == wanted), b"")
 
     def broken(self, error: BaseException) -> None:
-        """The app raised: before its answer, the server sends 500; if it was cancelled, nobody waits for one."""
+        """Note that the app raised: before its answer, the server sends 500; if it was cancelled, nobody waits for one."""
         if not self._status:
             self._status = 500 if isinstance(error, Exception) else CLIENT_CLOSED_REQUEST
 
-    def _end_safely(self) -> None:
-        if not self._status:
-            self._status = CLIENT_CLOSED_REQUEST
-        self.end(False)
-
-    def end(self, completed: bool) -> None:  # noqa: FBT001  the hot path: a keyword costs
+    def end(self, completed: int = 1) -> None:
         """Queue the exchange, once. From the address only the pseudonym and the shortened form go on."""
         self.ended = True
+        middleware, scope, get = self._middleware, self._scope, self._found.get
+        recorder = middleware.recorder
         try:
-            self._queue(completed)
-        except Exception as error:  # see send
-            self._recorder.fault(error)
-
-    def _queue(self, completed: bool) -> None:  # noqa: FBT001  see end
-        scope, middleware, found = self._scope, self._middleware, self._found
-        get = found.get
-        client = scope.get("client")
-        address = client[0] if client else ""
-        if middleware._trusted:  # noqa: SLF001  one unit with the middleware
-            forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-            address = client_address(address, forwarded, middleware._trusted)  # noqa: SLF001
-        agent, host = get(b"user-agent", b"")[:512], get(b"host", b"")[:255]
-        now = int(self._time * 1000)
-        salt = self._recorder.salt
-        identity = identity_of(address, agent, host)
-        if salt is not None and salt.starts <= now < salt.ends:
-            visitor, identity = salt.pseudonym(identity), b""
-        else:
-            visitor = None
-        self._recorder.put(
-            Exchange(
+            client = scope["client"]
+            address = client[0] if client else ""
+            if middleware.trusted:
+                address = middleware.forwarded_address(scope, address)
+            agent, host = get(b"user-agent", b""), get(b"host", b"")
+            now = int(self._time * 1000)
+            starts, ends, seen = recorder.visitors.serving
+            visitor = seen.get(hash((address, agent, host))) if starts <= now < ends else None
+            if visitor is None:
+                visitor = recorder.visitors.meet(now, address, agent, host)
+            content_type = disposition = b""
+            headers, status = self._headers, self._status
+            if headers.__class__ is list or headers.__class__ is tuple:
+                for name, value in headers:
+                    if name == b"content-type":
+                        content_type = value
+                    elif name == b"content-disposition":
+                        disposition = value
+            endpoint = scope.get("endpoint")
+            templates = middleware.templates
+            # The fields of an Exchange: a plain tuple costs a quarter of a named one, and the writer names them.
+            fields = (
                 now,
                 visitor,
-                identity,
-                middleware._shorten(address),  # noqa: SLF001
                 scope["method"],
                 scope["path"],
-                middleware._templates.find(scope),  # noqa: SLF001
-                scope.get("query_string", b""),
+                templates.known[endpoint] if endpoint in templates.known else templates.find(scope),
+                scope["query_string"],
                 host,
                 get(b"referer", b""),
                 agent,
                 get(b"accept-language", b""),
-                get(b"sec-purpose", b"") or get(b"purpose", b""),
-                get(b"content-type", b""),
-                self._status or 500,
-                self._content_type,
-                self._disposition,
-                self._content_range,
+                get(b"sec-purpose", b""),
+                b"" if scope["method"] == "GET" else get(b"content-type", b""),
+                status or 500,
+                content_type or self._answered(b"content-type"),
+                disposition,
+                b"" if status != 206 else self._answered(b"content-range"),
                 self._bytes,
                 completed,
-                int((time.monotonic() - self._started) * 1000),
+                int((monotonic() - self._started) * 1000),
             )
-        )
+            if recorder.ready and len(recorder.queue) < CAPACITY:
+                recorder.queue.append(fields)
+            else:
+                recorder.put(fields)
+        except Exception as error:  # see send
+            recorder.fault(error)

@@ -38,6 +38,7 @@ class Privacy:
             rules=rules(settings, declaration),
             zone=settings.zone,
             retention_days=settings.retention_days,
+            address=settings.ip,
             prepare=lambda: self.secret_keys,
         )
 

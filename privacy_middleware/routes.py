@@ -15,7 +15,8 @@ class RouteTemplates:
     """
 
     def __init__(self) -> None:
-        self._known: dict[Any, Template] = {}
+        self.known: dict[Any, Template] = {}
+        """For the hot path: the template of every endpoint seen so far."""
 
     def find(self, scope: Mapping[str, Any]) -> Template:
         """Return the template, several if one endpoint serves several, or None where the framework gives none."""
@@ -24,25 +25,25 @@ class RouteTemplates:
             template = scope.get("path_template")
             return template if isinstance(template, str) else None
         try:
-            return self._known[endpoint]
+            return self.known[endpoint]
         except KeyError:
             return self._learn(scope, endpoint)
         except TypeError:  # an endpoint that cannot be a key, such as Starlette's Router
             return None
 
     def _learn(self, scope: Mapping[str, Any], endpoint: Any) -> Template:
-        if len(self._known) > 10_000:
-            self._known.clear()
+        if len(self.known) > 10_000:
+            self.known.clear()
         router = getattr(scope.get("app"), "router", None) or scope.get("router")
         found: dict[Any, list[str]] = {}
         for template, served in _walk(getattr(router, "routes", ()), "", depth=0):
             found.setdefault(served, []).append(template)
         for served, templates in found.items():
-            self._known[served] = templates[0] if len(set(templates)) == 1 else tuple(dict.fromkeys(templates))
-        if endpoint not in self._known:
+            self.known[served] = templates[0] if len(set(templates)) == 1 else tuple(dict.fromkeys(templates))
+        if endpoint not in self.known:
             path = getattr(scope.get("route"), "path", None)
-            self._known[endpoint] = path if isinstance(path, str) else None
-        return self._known[endpoint]
+            self.known[endpoint] = path if isinstance(path, str) else None
+        return self.known[endpoint]
 
 
 def _walk(routes: Any, prefix: str, *, depth: int) -> Iterator[tuple[str, Any]]:

@@ -19,6 +19,9 @@ ALLOWED: Final = "allow"
 LIFETIME_DAYS: Final = 390
 """Under 13 months, the longest that the CNIL allows a choice to be kept without asking again."""
 
+CHOICE_HEADERS: Final = frozenset((b"cookie", b"sec-gpc", b"dnt"))
+"""The headers that `read_choice` looks at."""
+
 Signal = Literal["gpc", "dnt"]
 Headers = Iterable[tuple[bytes, bytes]]
 

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from .agent import Agent, read_agent
 from .page import campaign, clean, matches, page_name
 from .source import DIRECT, Source, read_source
+from .visitor import Visitor
 
 PAGE, DOWNLOAD, FORM, API, ASSET, ERROR, REDIRECT, PART, OTHER = range(9)
 KINDS: Final = ("page", "download", "form", "api", "asset", "error", "redirect", "part", "other")
@@ -44,16 +45,14 @@ _RANGE: Final = re.compile(rb"\s*bytes\s+(\d{1,18})-")
 class Exchange(NamedTuple):
     """The bare facts of one request and its answer, as the adapters queue them. No address: only what is left of it.
 
-    `visitor` is the pseudonym, or None while the day's salt is not at hand; then `identity` holds what to hash, until
-    the writer has the salt (at most one tick later).
+    While the day's salt is not at hand, the visitor has no pseudonym but what to hash for it, until the writer has the
+    salt (at most one turn later).
     """
 
     time: int
     """When the request came, epoch milliseconds."""
-    visitor: int | None
-    identity: bytes
-    address: bytes
-    """The packed and, if so set, truncated address; see `visitor.truncate`."""
+    visitor: Visitor
+    """Pseudonym, what to hash for it later, and the packed and, if so set, shortened address; see `visitor.Visitors`."""
     method: str
     path: str
     template: str | tuple[str, ...] | None
@@ -64,15 +63,17 @@ class Exchange(NamedTuple):
     agent: bytes
     language: bytes
     purpose: bytes
-    """Sec-Purpose or Purpose."""
+    """Sec-Purpose (prefetch, prerender)."""
     request_type: bytes
+    """The content type of what was sent to us, if anything."""
     status: int
     content_type: bytes
     disposition: bytes
     content_range: bytes
     sent: int
     """Bytes of the body that were sent."""
-    completed: bool
+    completed: int
+    """1, or 0 if the answer broke off."""
     duration: int
     """Milliseconds from the request to the last byte handed to the server."""
 
@@ -169,7 +170,7 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[Facts], Any], Any], ...]] = (
     ("time", lambda facts: facts[0], 0),
     ("time", lambda facts: facts[2].time, 0),
     ("visitor", lambda facts: facts[1], None),
-    ("address", lambda facts: facts[2].address or None, None),
+    ("address", lambda facts: facts[2].visitor[2] or None, None),
     ("page", lambda facts: METHOD_NUMBERS.get(facts[2].method, len(METHODS) - 1), 0),
     ("page", _take_page, ""),
     ("site", _take_site, ""),

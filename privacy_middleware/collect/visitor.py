@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from hashlib import blake2b
 from typing import Final
 
 SALT_BYTES: Final = 32
+VISITORS_IN_MEMORY: Final = 10_000
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 _EPOCH: Final = date(1970, 1, 1)
 
@@ -40,9 +41,55 @@ class Salt:
         return int.from_bytes(hasher.digest(), "little", signed=True)
 
 
+Visitor = tuple[int | None, bytes, bytes]
+"""Pseudonym, what to hash later if there is none yet (else nothing), and the kept form of the address."""
+
+
+class Visitors:
+    """Knows this day's visitors for the hot path: each is hashed once, then found by a hash of Python's own, keyed for the process.
+
+    No address is kept in it. `serving` holds (first instant, end, visitors by hash); it is replaced as a whole, so that
+    what was seen under one salt is never looked up under another.
+    """
+
+    __slots__ = ("_shorten", "salt", "serving")
+
+    def __init__(self, shorten: Callable[[str], bytes]) -> None:
+        self._shorten = shorten
+        self.serve(None)
+
+    def serve(self, salt: Salt | None) -> None:
+        """Use another day's salt, and forget who was seen under the last."""
+        self.salt = salt
+        starts, ends = (salt.starts, salt.ends) if salt else (0, 0)
+        self.serving: tuple[int, int, dict[int, Visitor]] = (starts, ends, {})
+
+    def meet(self, now: int, address: str, agent: bytes, host: bytes) -> Visitor:
+        """Return a visitor who is not in `serving` yet, and put them there under `hash((address, agent, host))`."""
+        serving, salt = self.serving, self.salt
+        identity, kept = identity_of(address, agent, host), self._shorten(address)
+        if salt is None or not salt.starts <= now < salt.ends:
+            return None, identity, kept
+        visitor = (salt.pseudonym(identity), b"", kept)
+        if serving[0] == salt.starts:
+            if len(serving[2]) >= VISITORS_IN_MEMORY:
+                serving[2].clear()
+            serving[2][hash((address, agent, host))] = visitor
+        return visitor
+
+
+def shortener(form: str) -> Callable[[str], bytes]:
+    """Return what makes the kept form of an address: `truncated`, `full`, or `none`."""
+    return {"truncated": truncate, "full": pack, "none": _no_address}[form]
+
+
+def _no_address(_: str) -> bytes:
+    return b""
+
+
 def identity_of(address: str, agent: bytes, site: bytes) -> bytes:
     """Join what tells one visitor from another within a day; never stored, only hashed."""
-    return b"%b\0%b\0%b" % (address.encode("utf-8", "replace"), agent, site)
+    return b"%b\0%b\0%b" % (address.encode("utf-8", "replace"), agent[:512], site[:255])
 
 
 def day_of(time: int, zone: tzinfo) -> int:

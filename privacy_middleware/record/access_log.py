@@ -38,6 +38,7 @@ _LINE: Final = re.compile(
     rb'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?P<bytes>\d+|-)'
     rb'(?: "(?P<referrer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)")?'
 )
+_NOBODY: Final = (None, b"", b"")
 _ESCAPE: Final = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))")
 _METHOD: Final = re.compile(r"[A-Z]{1,20}")
 _MONTHS: Final = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
@@ -133,8 +134,8 @@ class Importer:
             salt = self._salt = self._salt_of(time)
         host, referrer, agent = host or b"", _value(referrer), _value(agent)
         exchange = Exchange(
-            time, 0, b"", b"", method, path, None, query, host, referrer, agent, b"", b"", b"",
-            int(status), b"", b"", b"", 0 if sent == b"-" else int(sent), True, 0,
+            time, _NOBODY, method, path, None, query, host, referrer, agent, b"", b"", b"",
+            int(status), b"", b"", b"", 0 if sent == b"-" else int(sent), 1, 0,
         )  # fmt: skip
         return make_hit(exchange, day=salt.day, visitor=self._pseudonym(salt, address, agent, host), rules=self.rules)
 

@@ -22,8 +22,9 @@ from datetime import tzinfo
 from typing import Any, Final, TypeVar
 
 from ..collect.hit import Exchange, Hit, Rules, make_hit
-from ..collect.visitor import SALT_BYTES, Salt, day_of
+from ..collect.visitor import SALT_BYTES, Salt, Visitors, day_of, shortener
 from ..errors import StoreError
+from ..settings import AddressForm
 from ..store.sqlite import SQLiteStore
 
 logger = logging.getLogger("privacy_middleware")
@@ -58,6 +59,7 @@ class Recorder:
         rules: Rules,
         zone: tzinfo,
         retention_days: int,
+        address: AddressForm = "truncated",
         prepare: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -66,6 +68,7 @@ class Recorder:
         self.rules = rules
         self.zone = zone
         self.retention_days = retention_days
+        self.visitors = Visitors(shortener(address if "address" in rules.items else "none"))
         self._prepare = prepare
         self.clock = clock
         self.holder = uuid.uuid4().hex
@@ -74,8 +77,8 @@ class Recorder:
 
     def _reset(self) -> None:
         """Begin with nothing, as at first use and in a forked child; what a parent has queued, the parent writes."""
-        self.queue: deque[Exchange] = deque()
-        self.salt: Salt | None = None
+        self.queue: deque[tuple[Any, ...]] = deque()
+        self.visitors.serve(None)
         self._salts: dict[int, Salt] = {}
         self._proposals: dict[int, bytes] = {}
         self._hits: list[Hit] = []
@@ -85,6 +88,8 @@ class Recorder:
         self._starting = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self.ready = False
+        """True while the thread runs: then the hot path may append to the queue itself, up to `CAPACITY`."""
         self._closing = False
         self._busy = False
         self.ending = False
@@ -103,8 +108,8 @@ class Recorder:
 
     # --- from the host's side ----------------------------------------------------------------------------------------------
 
-    def put(self, exchange: Exchange) -> None:
-        """Queue one exchange; drop and count it if the queue is full. Never blocks, never raises."""
+    def put(self, exchange: tuple[Any, ...]) -> None:
+        """Queue the fields of one `Exchange`; drop and count it if the queue is full. Never blocks, never raises."""
         if len(self.queue) >= CAPACITY:
             self.drop("queue_full")
             return
@@ -137,6 +142,7 @@ class Recorder:
                     self._complain("thread", "the recorder cannot start a thread (%s)", type(error).__name__)
                     return
                 self._thread = thread
+                self.ready = True
 
     def submit(self, command: Callable[[SQLiteStore], Result]) -> Future[Result]:
         """Have the thread do something with the store, after all that is queued now is written."""
@@ -167,6 +173,7 @@ class Recorder:
         if thread is None:
             return
         self._closing = True
+        self.ready = False
         self._wake.set()
         thread.join(timeout)
         if not thread.is_alive():
@@ -221,7 +228,7 @@ class Recorder:
         if self.store.replaced:
             self._complain("replaced", "%s was deleted or replaced while in use; it is opened anew", self.store.path)
             self.store.close()
-            self.salt = None
+            self.visitors.serve(None)
             self._salts.clear()
         if not self.store.is_open:
             self.store.open()
@@ -256,7 +263,7 @@ class Recorder:
     def _keep_salts(self) -> None:
         """Have today's salt at hand for the hot path, and none that is older than yesterday's."""
         now = self._now()
-        if self.salt is not None and self.salt.starts <= now < self.salt.ends and not self._proposals:
+        if self._serves(now) and not self._proposals:
             return
         today = day_of(now, self.zone)
         if self.store.destroy_salts(before=today - 1):
@@ -267,16 +274,21 @@ class Recorder:
                 self._salts[day] = Salt(key, day=day, zone=self.zone)
         self._proposals.clear()
         self._salts = {day: salt for day, salt in self._salts.items() if day >= today - 1}
-        self.salt = self._salts[today]
+        self.visitors.serve(self._salts[today])
+
+    def _serves(self, now: int) -> bool:
+        salt = self.visitors.salt
+        return salt is not None and salt.starts <= now < salt.ends
 
     def _use_provisional_salt(self) -> None:
         """While the database is away, today's salt lives in memory; it becomes the shared one if no other worker has one."""
         now = self._now()
-        if self.salt is None or not self.salt.starts <= now < self.salt.ends:
+        if not self._serves(now):
             today = day_of(now, self.zone)
             self._proposals = {today: secrets.token_bytes(SALT_BYTES)}
-            self.salt = Salt(self._proposals[today], day=today, zone=self.zone)
-            self._salts = {day: salt for day, salt in self._salts.items() if day == today - 1} | {today: self.salt}
+            salt = Salt(self._proposals[today], day=today, zone=self.zone)
+            self._salts = {day: old for day, old in self._salts.items() if day == today - 1} | {today: salt}
+            self.visitors.serve(salt)
 
     # --- hits --------------------------------------------------------------------------------------------------------------
 
@@ -295,9 +307,9 @@ class Recorder:
         for number in range(most):
             if number % SLICE == SLICE - 1:
                 time.sleep(BREATH)
-            exchange = queue.popleft()
+            fields = queue.popleft()
             try:
-                hit = self._hit(exchange)
+                hit = self._hit(Exchange._make(fields))
             except Exception as error:  # one strange request must not stop the others
                 self.fault(error)
                 continue
@@ -310,18 +322,18 @@ class Recorder:
         self._make_hits(min(len(self.queue), max(0, BATCH - len(self._hits))))
 
     def _hit(self, exchange: Exchange) -> Hit | None:
-        salt = self.salt
+        salt = self.visitors.salt
         if salt is None or not salt.starts <= exchange.time < salt.ends:
             day = day_of(exchange.time, self.zone)
             salt = self._salts.get(day)
         else:
             day = salt.day
-        visitor = exchange.visitor
+        visitor, identity, _ = exchange.visitor
         if visitor is None:
             if salt is None:
                 self.drop("no_salt")
                 return None
-            visitor = salt.pseudonym(exchange.identity)
+            visitor = salt.pseudonym(identity)
         return make_hit(exchange, day=day, visitor=visitor, rules=self.rules)
 
     def _write(self, hits: list[Hit]) -> None:
