@@ -13,7 +13,8 @@ from .collect.choice import CHOICE_HEADERS as _MAY_CHOOSE
 from .collect.choice import COOKIE, Choice, read_choice
 from .collect.hit import CLIENT_CLOSED_REQUEST
 from .collect.visitor import client_address
-from .privacy import Privacy, VisitorPrivacy, excluded, visitor_privacy
+from .errors import PrivacyError
+from .privacy import SWITCHED_OFF, Privacy, VisitorPrivacy, excluded, visitor_privacy
 from .record.exit import SECONDS, flush_at_exit, flush_on_sigterm
 from .record.recorder import CAPACITY
 from .routes import RouteTemplates
@@ -41,8 +42,15 @@ class PrivacyMiddleware:
     """
 
     def __init__(self, app: ASGIApp, /, **settings: Any) -> None:
+        try:
+            privacy = Privacy.from_sources(settings)
+        except PrivacyError as error:
+            if not _in_event_loop():
+                raise
+            # Starlette builds its middleware when it is first called: an error raised there is taken for a missing lifespan.
+            app, privacy = _no_start(error), Privacy.from_sources({"disabled": True, "policy": "\n"}, {})
         self.app = app
-        self.privacy = privacy = Privacy.from_sources(settings)
+        self.privacy = privacy
         self.recorder = privacy.recorder
         self._disabled = privacy.settings.disabled
         self._mount = privacy.settings.path
@@ -70,6 +78,7 @@ class PrivacyMiddleware:
             watch = self._begin(scope, receive, send)
         except Exception as error:  # whatever our own fault, the host is served
             self.recorder.fault(error)
+            scope.setdefault("privacy", self._view)
             watch = None
         if watch is None:
             return await self.app(scope, receive, send)
@@ -94,7 +103,10 @@ class PrivacyMiddleware:
             answer = self._own_answer(scope, path, root or "")
             if answer is not None:
                 return answer
-        if "privacy" in scope or self._disabled:
+        if "privacy" in scope:
+            return None
+        if self._disabled:
+            scope["privacy"] = SWITCHED_OFF
             return None
         headers = scope["headers"]
         if headers.__class__ is not list and headers.__class__ is not tuple:
@@ -199,6 +211,26 @@ class PrivacyMiddleware:
             return
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self.recorder.flush, SECONDS)
+
+
+def _no_start(error: PrivacyError) -> ASGIApp:
+    """Return an app that tells the server at its start what is wrong, and serves nothing."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            raise error
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+
+    return app
+
+
+def _in_event_loop() -> bool:
+    try:
+        anyio.get_current_task()
+    except Exception:  # each event loop has its own error for not running
+        return False
+    return True
 
 
 class _Watch:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import re
+import sqlite3
 import sys
 import time
 from collections.abc import Sequence
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.command(options)
-    except PrivacyError as error:
+    except (PrivacyError, sqlite3.Error) as error:
         print(f"privacy-middleware: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader of our output, such as `head`, has enough
@@ -73,9 +75,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _date(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date; write it like 2026-05-01") from None
+    if not 1970 < found.year <= 2100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not within the years 1971 to 2100")
+    return found
 
 
 def _config(options: argparse.Namespace) -> int:
@@ -96,7 +101,7 @@ def _status(_: argparse.Namespace) -> int:
         stored = store.rows(queries.HITS_STORED)[0]
         counters = {row["name"]: row["amount"] for row in store.rows(queries.COUNTERS)}
         salts = sorted(store.live_salts())
-        purged, clock = store.mark("purged"), store.mark("clock")
+        purged = store.mark("purged")
     finally:
         store.close()
     print(f"database    {store.path}, {sum(_sizes(store.path)) / 1e6:.1f} MB")
@@ -109,15 +114,16 @@ def _status(_: argparse.Namespace) -> int:
         print(f"{kind:11} {what}: {amount}")
     if not any(name.startswith("dropped.") for name in counters):
         print("dropped     nothing")
-    return _status_problems(privacy, clock)
+    return _status_problems(privacy, stored["first"])
 
 
-def _status_problems(privacy: Privacy, clock: int | None) -> int:
+def _status_problems(privacy: Privacy, first: int | None) -> int:
     problems = []
     if not _is_writable(privacy.store.path):
         problems.append(f"{privacy.store.path} or its folder cannot be written: nothing is recorded; mend the permissions")
-    if clock and time.time() * 1000 - clock > 2 * 86_400_000:
-        problems.append("nothing has been purged for over two days; is the app running? Else run `privacy-middleware purge`")
+    oldest_due = day_of(int(time.time() * 1000), privacy.settings.zone) - privacy.settings.retention_days
+    if first is not None and first < oldest_due - 1:
+        problems.append("visits past their retention are still there; is the app running? Else run `privacy-middleware purge`")
     if not privacy.declaration.controller.name:
         problems.append("the statement names nobody responsible; declare [controller] in privacy.toml")
     for problem in problems:
@@ -192,16 +198,17 @@ def _as_table(result: Report, by: str | None) -> str:
 
 def _import(options: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
-    store = _open(privacy, create=True)
     settings = privacy.settings
+    store = None if options.dry_run and not privacy.store.path.exists() else _open(privacy, create=True)
     failed = False
     try:
         importer = Importer(
             store,
             rules=privacy.recorder.rules,
             zone=settings.zone,
-            key=privacy.secret_keys[-1],
-            excluded=excluded(settings),
+            # The oldest, so that what was imported is still known after a new key was put before it.
+            key=privacy.secret_keys[-1] if store else "",
+            excluded=_not_imported(settings),
         )
         for name in options.files:
             outcome = _import_file(importer, name, dry=options.dry_run)
@@ -209,8 +216,16 @@ def _import(options: argparse.Namespace) -> int:
             _say_age(outcome, settings)
             failed |= bool(outcome.bad) and not outcome.imported
     finally:
-        store.close()
+        if store:
+            store.close()
     return 1 if failed else 0
+
+
+def _not_imported(settings: Settings) -> re.Pattern[str]:
+    """What the app would not record either: the excluded paths, and our own pages."""
+    own = re.escape(settings.path) + r"(?:/.*)?\Z"
+    others = excluded(settings)
+    return re.compile(f"{own}|{others.pattern}" if others else own)
 
 
 def _import_file(importer: Importer, name: str, *, dry: bool) -> Outcome:
@@ -227,7 +242,8 @@ def _import_file(importer: Importer, name: str, *, dry: bool) -> Outcome:
 def _say_outcome(name: str, outcome: Outcome, *, dry: bool) -> None:
     verb = "would be imported" if dry else "imported"
     print(f"{name}: {outcome.lines} lines: {outcome.imported} {verb}, {outcome.known} known from before, {outcome.bad} bad", end="")
-    print(f", {outcome.excluded} excluded" if outcome.excluded else "")
+    print(f", {outcome.excluded} excluded" if outcome.excluded else "", end="")
+    print(", 1 unfinished: it has no line end yet and is left for the next import" if outcome.unfinished else "")
     for number, fault in outcome.bad_lines:
         print(f"  line {number}: {fault}")
 
@@ -259,5 +275,5 @@ def _open(privacy: Privacy, *, create: bool) -> SQLiteStore:
     store = privacy.store
     if not create and not store.path.exists():
         raise StoreError(f"there is no database {store.path} yet; start the app first, or set PRIVACY_DATABASE_URL")
-    store.open()
+    store.open(mend=False)
     return store

@@ -137,7 +137,15 @@ def _problems(declaration: Declaration) -> list[str]:
     ]
     if "time" not in declaration.visits.items:
         problems.append("visits.items must name 'time': without it nothing could be purged when its retention ends")
-    purposes = {purpose.name for purpose in (*declaration.purposes, STATISTICS)}
+    names = [purpose.name for purpose in declaration.purposes]
+    purposes = {*names, STATISTICS.name}
+    problems += [f"[[purposes]] {name!r} is declared twice; keep one" for name in purposes if names.count(name) > 1]
+    problems += [
+        f"[[purposes]] {purpose.name!r} has an empty {field}; a statement cannot be made from it"
+        for purpose in declaration.purposes
+        for field in ("name", "text", "legal_basis")
+        if not getattr(purpose, field).strip(" .")
+    ]
     if declaration.visits.purpose not in purposes:
         problems.append(f"visits.purpose is {declaration.visits.purpose!r}, which no [[purposes]] entry declares; add one")
     problems += [

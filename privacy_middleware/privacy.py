@@ -70,8 +70,16 @@ class VisitorPrivacy(msgspec.Struct, frozen=True):
 
     @property
     def footer(self) -> Markup:
-        """Links to the statement and the opt-out for a page's footer: `{{ request.scope.privacy.footer }}`."""
+        """Links to the statement and the opt-out for a page's footer: `{{ request.scope.privacy.footer }}`.
+
+        Empty while the package is switched off.
+        """
+        if not self.statement_url:
+            return Markup()
         return Markup('<a href="{}">Privacy</a> · <a href="{}">Do not record my visits</a>').format(self.statement_url, self.opt_out_url)
+
+
+SWITCHED_OFF: Final = VisitorPrivacy(opted_out=False, signal=None, statement_url="", opt_out_url="")
 
 
 def visitor_privacy(choice: Choice, base: str) -> VisitorPrivacy:

@@ -82,7 +82,7 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 def _database_url(text: str) -> str:
-    if not text.startswith("sqlite:///") or text == "sqlite:///":
+    if not text.startswith("sqlite:///") or text in ("sqlite:///", "sqlite:///:memory:") or "\0" in text:
         raise ValueError("is not a database this version can use; write sqlite:///path/to/privacy.db")
     return text
 
@@ -98,14 +98,18 @@ def _secret_keys(text: str) -> tuple[str, ...]:
 
 
 def _path(text: str) -> str:
-    if not re.fullmatch(r"(/[A-Za-z0-9_.~-]+)+", text):
+    if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+", text):
         raise ValueError("is not a mount path; write a path that starts with / and does not end with it, like /privacy")
     return text
 
 
 def _base_url(text: str) -> str:
-    parts = urlsplit(text)
-    if text and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment or parts.port == 0)
+    except ValueError:  # an impossible port or IPv6 address
+        sound = False
+    if text and (not sound or not re.fullmatch(r"[\w:/?#\[\]@!$&'()*+,;=.~%-]+", text, re.ASCII)):
         raise ValueError("is not an absolute URL; write for example https://www.example.org")
     return text.rstrip("/")
 
@@ -255,16 +259,16 @@ def load_settings(
 def read_policy(text: str, problems: list[str], *, must_exist: bool) -> dict[str, Any]:
     """Parse privacy.toml from a path or from TOML itself; a missing default file is an empty policy."""
     inline = "\n" in text or "=" in text
+    where = "the inline text" if inline else repr(text)
     try:
         return tomllib.loads(text if inline else Path(text).read_text(encoding="utf-8"))
     except FileNotFoundError:
         if must_exist:
             problems.append(f"PRIVACY_POLICY: there is no file {text!r}; write the path of your privacy.toml, or TOML itself")
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"PRIVACY_POLICY: {text!r} cannot be read ({type(error).__name__}); make it a readable UTF-8 file")
     except tomllib.TOMLDecodeError as error:
-        where = "the inline text" if inline else repr(text)
         problems.append(f"PRIVACY_POLICY: {where} is not valid TOML: {error}")
+    except (OSError, ValueError) as error:  # not readable, not UTF-8, no possible path
+        problems.append(f"PRIVACY_POLICY: {where} cannot be read ({type(error).__name__}); make it a readable UTF-8 file")
     return {}
 
 
@@ -281,7 +285,7 @@ def settings_table() -> str:
 
 def mask_url(text: str) -> str:
     """Hide the password of a URL."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", text)
+    return re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
 
 
 def _read_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, tuple[str, str]]:
@@ -301,10 +305,13 @@ def _read_environment(environ: Mapping[str, str], problems: list[str]) -> dict[s
 
 def _read_secret_file(path: str, problems: list[str]) -> tuple[str, tuple[str, str]]:
     try:
-        return "secret_keys", (f"file {path}", Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
         problems.append(f"PRIVACY_SECRET_KEYS_FILE: {path!r} cannot be read ({type(error).__name__}); name a readable file")
         return "secret_keys", ("file", "")
+    if not text.strip():
+        problems.append(f"PRIVACY_SECRET_KEYS_FILE: {path!r} is empty; write a key into it, or unset the variable")
+    return "secret_keys", (f"file {path}", text)
 
 
 def _read_table(table: Any, problems: list[str]) -> dict[str, tuple[str, str]]:

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainT
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient
 
-from privacy_middleware import PrivacyMiddleware
+from privacy_middleware import PrivacyMiddleware, SettingsError
 
 from .conftest import FIREFOX, hits, query
 
@@ -279,8 +279,21 @@ def test_switched_off_it_does_nothing_at_all(tmp_path: Path) -> None:
     app = PrivacyMiddleware(HOSTS["plain"], disabled=True)
     scope = http_scope("/privacy/")
     assert run(app, scope)[0] == [START, END]
-    assert "privacy" not in scope
+    assert scope["privacy"].footer == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_setting_stops_the_start_at_once() -> None:
+    with pytest.raises(SettingsError, match="PRIVACY_IP"):
+        PrivacyMiddleware(HOSTS["plain"], ip="wrong")
+
+
+def test_a_wrong_setting_stops_the_start_where_the_framework_wraps_late() -> None:
+    app = Starlette()
+    app.add_middleware(PrivacyMiddleware, ip="wrong")
+    sent = run(app, {"type": "lifespan", "asgi": {}}, [{"type": "lifespan.startup"}])[0]
+    assert [message["type"] for message in sent] == ["lifespan.startup.failed"]
+    assert "PRIVACY_IP" in sent[0]["message"]
 
 
 def test_wrapped_twice_records_once() -> None:

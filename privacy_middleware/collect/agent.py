@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from is_bot import Bots
-    from ua_parser import Parser
+    from ua_parser import OS, Parser, UserAgent
 
 LONGEST_AGENT: Final = 512
 """Bytes looked at; no browser sends more, and it bounds what a hostile text can cost."""
@@ -25,7 +25,16 @@ _ASSISTANT: Final = re.compile(
 _TRAINING: Final = re.compile(
     r"Amazonbot|Applebot-Extended|ImagesiftBot|Diffbot|omgili|Timpibot|PanguBot|VelenPublicWebCrawler", re.IGNORECASE
 )
-_LIBRARY: Final = re.compile(r"^$|^(python|java|go-http|okhttp|curl|wget|libwww|php|ruby|perl|node|axios|http)\b", re.IGNORECASE)
+_LIBRARY: Final = re.compile(
+    r"^$|^(python|java|go-http|okhttp|curl|wget|libwww|php|ruby|perl|node|axios|https?|guzzlehttp|reqwest|undici|postmanruntime"
+    r"|faraday|deno|bun|dart|jakarta|insomnia)\b",
+    re.IGNORECASE,
+)
+_FEED: Final = re.compile(r"NetNewsWire|Liferea|Newsboat|Feed-?Fetcher|Akregator|\bRSS\b|syndication", re.IGNORECASE)
+_BROWSER: Final = re.compile(r"Web0S.*WebAppManager|SogouMobileBrowser")
+"""People's browsers that `is-bot` takes for bots."""
+_FAMILY: Final = re.compile(r"[A-Za-z][A-Za-z0-9 ._+-]{0,29}")
+"""A plain short name; some of ua-parser's patterns return any text of a user agent as its family."""
 _TAGGED: Final = (("monitoring", "monitoring"), ("feed", "feed-reader"), ("search", "search-engine"), ("library", "http-library"))
 _TABLET: Final = re.compile(r"iPad|Tablet|Kindle|Silk/|PlayBook|Nexus (?:7|9|10)\b|SM-[TX]\d")
 _PHONE: Final = re.compile(r"Mobi|iPhone|iPod|Windows Phone|Opera Mini|BlackBerry|IEMobile")
@@ -48,10 +57,18 @@ def read_agent(user_agent: bytes) -> Agent:
     The kinds are search, ai-training, ai-assistant, monitoring, feed, library, other. No user agent at all is a library's.
     """
     text = user_agent[:LONGEST_AGENT].decode("utf-8", "replace").strip()
-    bot = _bot_kind(text) if not text or _bots().is_bot(text) else ""
+    if _is_bot(text):
+        return Agent("", "", "", _bot_kind(text))
     parser = _parser()
-    browser, system = parser.parse_user_agent(text), parser.parse_os(text)
-    return Agent(browser.family if browser else "", system.family if system else "", "" if bot else _device(text), bot)
+    return Agent(_family(parser.parse_user_agent(text)), _family(parser.parse_os(text)), _device(text), "")
+
+
+def _is_bot(text: str) -> bool:
+    return bool(_LIBRARY.search(text) or _FEED.search(text)) or (_bots().is_bot(text) and not _BROWSER.search(text))
+
+
+def _family(found: OS | UserAgent | None) -> str:
+    return found.family if found and _FAMILY.fullmatch(found.family) and "Mozilla" not in found.family else ""
 
 
 def _device(text: str) -> str:
@@ -69,6 +86,8 @@ def _bot_kind(text: str) -> str:
         return "ai-training"
     if _LIBRARY.search(text):
         return "library"
+    if _FEED.search(text):
+        return "feed"
     return next((kind for kind, tag in _TAGGED if _tagged(tag).search(text)), "other")
 
 

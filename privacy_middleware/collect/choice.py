@@ -62,6 +62,11 @@ def choice_cookie(value: str, *, secure: bool) -> str:
     return f"{SECURE_COOKIE}={value}{attributes}; Secure" if secure else f"{COOKIE}={value}{attributes}"
 
 
+def stale_cookie() -> str:
+    """Return the Set-Cookie value that removes a choice made over plain http, once another is made over https."""
+    return f"{COOKIE}=; Max-Age=0; Path=/; SameSite=Lax; HttpOnly"
+
+
 def _explicit(cookie: bytes) -> str | None:
     found: str | None = None
     for pair in cookie.split(b";"):

@@ -39,7 +39,7 @@ _API_TYPES: Final = (b"application/json", b"application/problem+json")
 _PAGE_TYPES: Final = (b"text/html", b"application/xhtml+xml")
 _FORM_TYPES: Final = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 _LANGUAGE: Final = re.compile(rb"\s*([A-Za-z]{2,3})(?:-[A-Za-z]{4})?(?:-([A-Za-z]{2}|\d{3}))?(?![A-Za-z0-9])")
-_RANGE: Final = re.compile(rb"\s*bytes\s+(\d{1,18})-")
+_RANGE: Final = re.compile(rb"\s*bytes\s+(\d{1,18})-(\d{1,18})")
 
 
 class Exchange(NamedTuple):
@@ -152,12 +152,18 @@ def _take_kind(facts: Facts) -> int:
         exchange.method,
         exchange.status,
         exchange.content_type,
-        exchange.path.rpartition("/")[2].rpartition(".")[2][:12],
+        _ending(exchange.path),
         exchange.disposition[:10],
         exchange.content_range[:40],
         exchange.purpose[:40],
         exchange.request_type[:40],
     )
+
+
+def _ending(path: str) -> str:
+    """Return what stands after the last dot of a file's name, or "" if there is none."""
+    _, dot, ending = path.rpartition("/")[2].rpartition(".")
+    return ending[:12] if dot else ""
 
 
 def _take_source(facts: Facts) -> Source:
@@ -210,10 +216,12 @@ def kind_of(
         return FORM
     if 300 <= status < 400 and status != 304:
         return REDIRECT
+    if status in (204, 205):
+        return API
     kind = _kind_of_content(content_type.partition(b";")[0].strip().lower(), ending.lower(), disposition.lower())
     if kind == PAGE and method != "GET":
         return API
-    if kind == DOWNLOAD and (status == 304 or _continues(status, content_range)):
+    if kind == DOWNLOAD and (status == 304 or (status == 206 and _continues(content_type, content_range))):
         return PART
     return kind
 
@@ -232,10 +240,15 @@ def _kind_of_content(content_type: bytes, ending: str, disposition: bytes) -> in
     return API if content_type or ending in _API_ENDINGS else PAGE
 
 
-def _continues(status: int, content_range: bytes) -> bool:
-    """A range that does not begin at the first byte goes on with a download that was counted before (RFC 9110, 14.4)."""
+def _continues(content_type: bytes, content_range: bytes) -> bool:
+    """Tell whether a range belongs to a download that is counted by another one (RFC 9110, 14.4).
+
+    So does a range that does not begin at the first byte, several ranges in one answer (which have no Content-Range), and the
+    first two bytes, by which Safari asks whether ranges are served.
+    """
     match = _RANGE.match(content_range)
-    return status == 206 and bool(match) and int(match[1]) > 0  # type: ignore[index]
+    several = content_type.startswith(b"multipart/byteranges")
+    return several or (match is not None and (int(match[1]) > 0 or match[2] in (b"0", b"1")))
 
 
 def _matching(path: str, templates: Iterable[str]) -> str | None:

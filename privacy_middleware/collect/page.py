@@ -8,7 +8,8 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 LONGEST_PATH: Final = 300
-LONGEST_CAMPAIGN: Final = 200
+LONGEST_CAMPAIGN: Final = 300
+LONGEST_VALUE: Final = 80
 LONG_NUMBER_DIGITS: Final = 5
 
 _EMAIL: Final = re.compile(r"[^\s/@;,]{1,64}@[^\s/@;,]{1,255}\.[^\W\d_]{2,63}")
@@ -16,8 +17,9 @@ _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{1
 _DATE: Final = r"20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?!\d)"
 _NUMBER: Final = re.compile(rf"(?<!\d)(?!{_DATE})\+?\d{{{LONG_NUMBER_DIGITS},}}")
 _PHONE: Final = re.compile(r"\+?\(?\d[\d\s().-]{6,}\d")
-_TOKEN: Final = re.compile(r"(?=[\w.~+=-]*\d)(?=[\w.~+=-]*[A-Za-z])[\w~+=.-]{20,}", re.ASCII)
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_RUN: Final = re.compile(r"[\w~+=.-]{20,}", re.ASCII)
+_WORD: Final = re.compile(r"\d{0,4}[a-z]+\d{0,4}|[A-Z][a-z]+\d{0,2}|[A-Z]{1,5}\d{0,2}|\d{1,4}|20\d{6}|")
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _UTM: Final = re.compile(r"utm_[a-z_]{1,20}")
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
 
@@ -38,20 +40,21 @@ def page_name(path: str, template: str | None, kept: frozenset[str]) -> str:
 @lru_cache(maxsize=4096)
 def scrub_path(path: str) -> str:
     """Replace each segment of a path that looks like a person or a secret by its kind, such as `{email}` or `{number}`."""
-    segments = clean(path).split("/")
-    return "/".join([segment and scrub(segment) for segment in segments])[:LONGEST_PATH]
+    return "/".join([segment and clean(scrub(segment)) for segment in path.split("/")])[:LONGEST_PATH]
 
 
 def scrub(text: str) -> str:
     """Replace what looks like an e-mail address, UUID, token, telephone or long number in one short text."""
-    if "@" in text or "%" in text:
-        text = _EMAIL.sub("{email}", unquote(text))
+    for _ in range(3):  # some escape what is escaped already
+        if "%" not in text:
+            break
+        text = unquote(text)
+    if "@" in text:
+        text = _EMAIL.sub("{email}", text)
     if len(text) >= 20:
-        text = _UUID.sub("{uuid}", text)
-        if _TOKEN.fullmatch(text) and not _is_slug(text):
-            return "{token}"
-    if _PHONE.fullmatch(text) and not _NUMBER.fullmatch(text):
-        return "{number}" if sum(map(str.isdigit, text)) > 8 else text
+        text = _RUN.sub(_token, _UUID.sub("{uuid}", text))
+    if _PHONE.fullmatch(text) and sum(map(str.isdigit, text)) > 8:
+        return "{number}"
     return _NUMBER.sub("{number}", text)
 
 
@@ -67,18 +70,21 @@ def campaign(query: bytes, kept: frozenset[str]) -> str:
     No other part of the query is looked at further than its name.
     """
     text = query[:8192].decode("utf-8", "replace")
-    pairs = [
-        (name, clean(scrub(value[:LONGEST_CAMPAIGN])))
-        for name, value in parse_qsl(text)
+    parameters = [
+        urlencode({name: clean(scrub(value))[:LONGEST_VALUE]}, safe="{}/:", quote_via=quote)
+        for name, value in sorted(parse_qsl(text))
         if name in kept or name == "ref" or _UTM.fullmatch(name)
     ]
-    return urlencode(sorted(pairs), safe="{}/:", quote_via=quote)[:LONGEST_CAMPAIGN]
+    while parameters and len("&".join(parameters)) > LONGEST_CAMPAIGN:
+        parameters.pop()
+    return "&".join(parameters)
 
 
-def _is_slug(text: str) -> bool:
-    """Tell a readable slug or file name (`ten-tips-for-2026.html`) from a token: words between separators."""
-    words = re.split(r"[-_.~+=]+", text)
-    return len(words) > 2 and all(len(word) < 20 and not re.search(r"\d[A-Za-z]+\d", word) for word in words)
+def _token(run: re.Match[str]) -> str:
+    """Tell a token from a readable slug or file name (`ten-tips-for-2026.html`), which is plain words between separators."""
+    words = re.split(r"[-_.~+=]", run[0])
+    is_slug = (run[0].isalpha() and run[0].islower()) or all(len(word) < 20 and _WORD.fullmatch(word) for word in words)
+    return run[0] if is_slug else "{token}"
 
 
 def _fill(path: str, template: str, kept: frozenset[str]) -> str:

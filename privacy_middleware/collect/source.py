@@ -21,7 +21,7 @@ _KINDS: Final = {
         "bsky mastodon telegram whatsapp discord snapchat xing news.ycombinator lobste lemmy"
     ),
     "ai-assistant": (
-        "chatgpt chat.openai openai perplexity claude gemini.google copilot.microsoft you phind deepseek mistral poe meta.ai grok"
+        "chatgpt chat.openai openai perplexity claude gemini.google copilot.microsoft you phind deepseek mistral poe meta grok"
     ),
 }
 _SUFFIXES: Final = {
@@ -33,8 +33,12 @@ _SUFFIXES: Final = {
     "you": ("com",),
     "ask": ("com",),
     "poe": ("com",),
+    "meta": ("ai",),
 }
 _KIND_OF: Final = {name: kind for kind, names in _KINDS.items() for name in names.split()}
+_NO_SEARCH: Final = frozenset("docs drive sites accounts classroom mail groups calendar translate play maps meet".split())
+"""What stands before a search engine's name when the visitor does not come from a search."""
+_QUOTES: Final = str.maketrans(dict.fromkeys("\"'<>`\\", "\ufffd"))
 _ANDROID_APPS: Final = {"com.google.android.gm": "mail", "com.google.android.googlequicksearchbox": "search"}
 
 
@@ -63,10 +67,16 @@ def read_source(referrer: bytes, own_host: bytes, own_hosts: frozenset[str] = fr
         return DIRECT
     if parts.scheme not in ("http", "https", "android-app") or not host.isprintable() or not _is_host(host):
         return DIRECT
-    if host in own_hosts or host == own_host.partition(b":")[0].decode("latin-1").lower().removeprefix("www."):
+    if host in own_hosts or host == _without_port(own_host.decode("latin-1")):
         return Source("internal", "")
     path = "/" if parts.scheme == "android-app" else scrub_path(parts.path or "/")
-    return Source(_kind(host), clean(host + path)[:LONGEST_SOURCE])
+    return Source(_kind(host), clean(host + path.translate(_QUOTES))[:LONGEST_SOURCE])
+
+
+def _without_port(host: str) -> str:
+    """Return a Host header's name without port, brackets and `www.`."""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return name.lower().removeprefix("www.")
 
 
 def _is_host(host: str) -> bool:
@@ -83,8 +93,8 @@ def _kind(host: str) -> str:
         for length in (1, 2):
             name, rest = ".".join(labels[start : start + length]), labels[start + length :]
             kind = _KIND_OF.get(name)
-            if kind and 0 < len(rest) <= 2 and rest[-1:] and _fits(name, rest):
-                return kind
+            if kind and 0 < len(rest) <= 2 and _fits(name, rest):
+                return "referral" if kind == "search" and labels[0] in _NO_SEARCH else kind
     return "referral"
 
 

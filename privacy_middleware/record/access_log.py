@@ -11,6 +11,7 @@ import gzip
 import re
 import secrets
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
@@ -29,11 +30,12 @@ from ..store.sqlite import SQLiteStore
 BATCH: Final = 10_000
 """Lines a transaction; also how far apart the marks stand at which an interrupted import goes on."""
 BAD_LINES_SHOWN: Final = 10
-LONGEST_LINE: Final = 64 * 1024
+LONGEST_LINE: Final = 16 * 1024
+"""Bytes; a server's limits keep its lines far below."""
 
 # host? address identity user [time] "request" status bytes ["referrer" "agent"] anything
 _LINE: Final = re.compile(
-    rb"(?:(?P<host>[A-Za-z0-9.-]+(?::\d+)?) )?(?P<address>[0-9A-Fa-f.:%]*[.:][0-9A-Fa-f.:%\w]*|[\w.-]+) \S+ .*?"
+    rb"(?:(?P<host>[A-Za-z0-9.-]{1,255}(?::\d{1,5})?) )?(?P<address>[\w.:%-]{1,255}) \S+ \S.{0,255}?"
     rb"\[(?P<time>[^\]]{20,30})\] "
     rb'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?P<bytes>\d+|-)'
     rb'(?: "(?P<referrer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)")?'
@@ -53,6 +55,8 @@ class Outcome(msgspec.Struct):
     """Lines that an earlier import had taken."""
     bad: int = 0
     excluded: int = 0
+    unfinished: int = 0
+    """1 if the last line has no end yet: it is left for the next import."""
     first_day: int | None = None
     """The earliest day of what was imported."""
     bad_lines: list[tuple[int, str]] = []
@@ -62,15 +66,23 @@ class Outcome(msgspec.Struct):
 class Importer:
     """Imports logs into one store; keeps the throw-away salts for the time of the import."""
 
-    def __init__(self, store: SQLiteStore, *, rules: Rules, zone: tzinfo, key: str, excluded: re.Pattern[str] | None = None) -> None:
+    def __init__(
+        self,
+        store: SQLiteStore | None,
+        *,
+        rules: Rules,
+        zone: tzinfo,
+        key: str,
+        excluded: re.Pattern[str] | None = None,
+    ) -> None:
+        """Without a store, as for a dry run before there is one, nothing is known from before and nothing is written."""
         self.store = store
         self.rules = rules
         self.zone = zone
         self.excluded = excluded
         self._key = blake2b(key.encode(), digest_size=32).digest()
-        self._salts = {day: Salt(value, day=day, zone=zone) for day, value in store.live_salts().items()}
-        self._known = store.imported()
-        self._ends = {lines for lines, _ in self._known}
+        self._salts = {day: Salt(value, day=day, zone=zone) for day, value in (store.live_salts() if store else {}).items()}
+        self._known = store.imported() if store else set()
         self._salt: Salt | None = None
         self._pseudonym = lru_cache(maxsize=65_536)(self._make_pseudonym)
 
@@ -79,6 +91,9 @@ class Importer:
         outcome = Outcome()
         running = blake2b(digest_size=16, key=self._key)
         for batch in _batches(lines):
+            if not batch[-1].endswith(b"\n"):
+                outcome.unfinished += 1
+                batch.pop()
             fresh = self._fresh(batch, outcome.lines, running)
             outcome.known += len(batch) - len(fresh)
             begin = outcome.lines + len(batch) - len(fresh)
@@ -86,17 +101,18 @@ class Importer:
             hits = self._hits(fresh, begin, outcome)
             outcome.imported += len(hits)
             outcome.first_day = min((day for day in (outcome.first_day, *(hit.day for hit in hits)) if day is not None), default=None)
-            if fresh and not dry:
+            if fresh and not dry and self.store:
                 with self.store.transaction():
                     self.store.add_hits(hits)
                     self.store.add_imported(outcome.lines, running.digest())
+                self._known.add((outcome.lines, running.digest()))
             progress(sum(map(len, batch)))
         return outcome
 
     def _fresh(self, batch: list[bytes], before: int, running: Any) -> list[bytes]:
-        """Return the lines of a batch after the last place up to which the same lines were imported before."""
+        """Return the lines of a batch after the last place up to which the same lines were imported before; hash them all."""
         fresh = hashed = 0
-        for end in sorted(end for end in self._ends if before < end <= before + len(batch)):
+        for end in sorted({end for end, _ in self._known if before < end <= before + len(batch)}):
             running.update(b"".join(batch[hashed : end - before]))
             hashed = end - before
             if (end, running.digest()) in self._known:
@@ -121,10 +137,12 @@ class Importer:
         return hits
 
     def _hit(self, line: bytes) -> Hit | None:
-        match = _LINE.match(line)
+        match = _LINE.match(line) if len(line) <= LONGEST_LINE else None
         if match is None:
             raise ValueError("not in the common or combined format")
         host, address, stamp, request, status, sent, referrer, agent = match.groups()
+        if address == b"-":  # no virtual host in front: what was taken for one is the address, and this the identity
+            host, address = None, host or address
         time = parse_time(stamp)
         method, path, query = parse_request(request)
         if self.excluded is not None and self.excluded.match(path):
@@ -132,7 +150,7 @@ class Importer:
         salt = self._salt
         if salt is None or not salt.starts <= time < salt.ends:
             salt = self._salt = self._salt_of(time)
-        host, referrer, agent = host or b"", _value(referrer), _value(agent)
+        host, referrer, agent = (host or b"").lower().partition(b":")[0], _value(referrer), _value(agent)
         exchange = Exchange(
             time, _NOBODY, method, path, None, query, host, referrer, agent, b"", b"", b"",
             int(status), b"", b"", b"", 0 if sent == b"-" else int(sent), 1, 0,
@@ -169,17 +187,22 @@ def read_lines(name: str) -> tuple[Iterator[bytes], IO[bytes]]:
 def _gzip_lines(file: gzip.GzipFile, name: str) -> Iterator[bytes]:
     try:
         yield from file
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise ImportFault(f"{name} is a damaged gzip file ({error}); what came before the damage is imported") from error
 
 
 def _batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
     batch: list[bytes] = []
-    for line in lines:
-        batch.append(line)
-        if len(batch) == BATCH:
+    try:
+        for line in lines:
+            batch.append(line)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+    except ImportFault:
+        if batch:
             yield batch
-            batch = []
+        raise
     if batch:
         yield batch
 
@@ -196,6 +219,8 @@ def parse_time(stamp: bytes) -> int:
         hour, minute, second = int(stamp[12:14]), int(stamp[15:17]), min(59, int(stamp[18:20]))
         offset = stamp[21:26] or b"+0000"
         minutes = int(offset[1:3]) * 60 + int(offset[3:5])
+        if not 1970 <= year <= 2100:
+            raise ValueError
         zone = timezone(timedelta(minutes=-minutes if offset[:1] == b"-" else minutes)) if minutes else UTC
         return int(datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp()) * 1000
     except (KeyError, ValueError, OverflowError):

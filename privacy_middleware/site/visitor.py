@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from ..collect.choice import ALLOWED, REFUSED, Choice, choice_cookie, read_choice
+from ..collect.choice import ALLOWED, COOKIE, REFUSED, Choice, choice_cookie, read_choice, stale_cookie
 from ..collect.visitor import Salt, client_address, identity_of
 from ..errors import StoreError
 from ..privacy import Privacy
@@ -74,7 +74,10 @@ class VisitorPages:
         self.privacy.recorder.count(f"choice.{answer}")
         done = {"answer": answer, "deleted": deleted}
         response = self._choice_page(request, Choice(answer, self._choice(request).signal), done=done)
-        response.headers.append("set-cookie", choice_cookie(answer, secure=_is_https(request, self.privacy)))
+        secure = _is_https(request, self.privacy)
+        response.headers.append("set-cookie", choice_cookie(answer, secure=secure))
+        if secure and COOKIE in request.cookies:
+            response.headers.append("set-cookie", stale_cookie())
         return response
 
     def _choice(self, request: Request) -> Choice:

@@ -110,7 +110,7 @@ WITH ordered AS (
            CASE WHEN hit.time - LAG(hit.time) OVER (PARTITION BY hit.day, hit.visitor ORDER BY hit.time, hit.id) <= 1800000
                 THEN 0 ELSE 1 END AS begins
     FROM hit JOIN agent ON agent.id = hit.agent
-    WHERE hit.day BETWEEN :first AND :last AND {whom} AND hit.visitor IS NOT NULL
+    WHERE hit.day BETWEEN :first AND :last AND {whom}
 ), hits AS (
     SELECT ordered.*,
            SUM(begins) OVER (PARTITION BY day, visitor ORDER BY time, id ROWS UNBOUNDED PRECEDING) AS visit
@@ -126,7 +126,7 @@ _VISITS: Final = (
            FIRST_VALUE(campaign) OVER in_order AS first_campaign,
            CASE WHEN kind = 0 THEN ROW_NUMBER() OVER (PARTITION BY day, visitor, visit, kind ORDER BY time, id) END AS nth,
            CASE WHEN kind = 0 THEN ROW_NUMBER() OVER (PARTITION BY day, visitor, visit, kind ORDER BY time DESC, id DESC) END AS nth_last
-    FROM hits
+    FROM hits WHERE visitor IS NOT NULL
     WINDOW in_order AS (PARTITION BY day, visitor, visit ORDER BY time, id)
 ), visits AS (
     SELECT day, visitor, visit,

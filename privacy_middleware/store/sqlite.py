@@ -42,8 +42,8 @@ class SQLiteStore:
 
     # --- connection --------------------------------------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """Connect, and bring the schema up to date.
+    def open(self, *, mend: bool = True) -> None:
+        """Connect, and bring the schema up to date. A damaged file is set aside if `mend`, and refused if not.
 
         Raises:
             StoreError: if the file cannot be opened or written; SchemaTooNew if a newer package wrote it.
@@ -52,7 +52,7 @@ class SQLiteStore:
             self._connect()
         except (sqlite3.DatabaseError, OSError) as error:
             self.close()
-            if not self.is_damage(error):
+            if not mend or not self.is_damage(error):
                 raise StoreError(f"{self.path} cannot be used as a database ({error}); check the path and its permissions") from error
             self.set_aside()
             self._connect()

@@ -1,0 +1,78 @@
+"""Starts the demo: `python -m demo_app`, and says in the terminal where to look."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvicorn
+
+from privacy_middleware.errors import PrivacyError
+from privacy_middleware.privacy import Privacy
+from privacy_middleware.settings import Settings
+
+from .site import make_app, privacy_settings
+from .traffic import fill
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve the site until Ctrl-C; returns 1 if it cannot be started."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        settings = Privacy.from_sources(privacy_settings(options.folder)).settings
+        if options.with_traffic:
+            print(fill(options.folder, until=time.time()), flush=True)
+    except (PrivacyError, OSError) as error:
+        print(f"demo_app: {error}", file=sys.stderr)
+        return 1
+    print(_where_to_look(settings, f"http://{options.host}:{options.port}"), flush=True)
+    # No access log: it would hold the addresses that the middleware takes care not to keep.
+    # Forwarded addresses are the middleware's business, see PRIVACY_TRUSTED_PROXIES.
+    app = make_app(options.folder)
+    uvicorn.run(app, host=options.host, port=options.port, lifespan="on", log_level="warning", access_log=False, proxy_headers=False)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m demo_app", description="A small website that shows what privacy_middleware does.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, default=Path("demo-data"), help="where visits are kept (default: %(default)s)")
+    parser.add_argument("--with-traffic", action="store_true", help="first fill 30 days with invented visits")
+    return parser
+
+
+def _where_to_look(settings: Settings, origin: str) -> str:
+    return f"""
+The website              {origin}/
+Its privacy statement    {origin}{settings.path}/
+A visitor's choice       {origin}{settings.path}/opt-out
+
+The figures, in another terminal:
+  {_stats_command(settings)}
+
+Ctrl-C stops it.
+"""
+
+
+def _stats_command(settings: Settings) -> str:
+    """Return a command that works in another terminal, in the same folder."""
+    variables = {"PRIVACY_DATABASE_URL": settings.database_url, "PRIVACY_POLICY": settings.policy}
+    program = "privacy-middleware" if shutil.which("privacy-middleware") else f"{shlex.quote(_python())} -m privacy_middleware"
+    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), program, "stats --by page"])
+
+
+def _python() -> str:
+    """Return the path of this interpreter, from the current folder if it lies below it."""
+    path, here = Path(sys.executable), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
