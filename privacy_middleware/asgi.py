@@ -240,7 +240,9 @@ class _Watch:
     piece what would be clearer in five, since each call costs 600 instructions (benchmarks/instructions.py).
     """
 
-    __slots__ = ("_bytes", "_found", "_headers", "_middleware", "_receive", "_scope", "_send", "_started", "_status", "_time", "ended")
+    __slots__ = (
+        "_bytes", "_found", "_headers", "_middleware", "_receive", "_scope", "_send", "_started", "_status", "_time", "ended",
+    )  # fmt: skip
 
     def __init__(self, middleware: PrivacyMiddleware, scope: Scope, found: dict[bytes, bytes], receive: Receive, send: Send) -> None:
         self._middleware = middleware
@@ -298,15 +300,16 @@ class _Watch:
     def end(self, completed: int = 1) -> None:
         """Queue the exchange, once. From the address only the pseudonym and the shortened form go on."""
         self.ended = True
-        middleware, scope, get = self._middleware, self._scope, self._found.get
+        middleware, scope, found = self._middleware, self._scope, self._found
         recorder = middleware.recorder
         try:
             client = scope["client"]
             address = client[0] if client else ""
             if middleware.trusted:
                 address = middleware.forwarded_address(scope, address)
-            agent, host = get(b"user-agent", b""), get(b"host", b"")
-            now = int(self._time * 1000)
+            agent = found[b"user-agent"] if b"user-agent" in found else b""
+            host = found[b"host"] if b"host" in found else b""
+            now = self._time
             starts, ends, seen = recorder.visitors.serving
             visitor = seen.get(hash((address, agent, host))) if starts <= now < ends else None
             if visitor is None:
@@ -319,29 +322,30 @@ class _Watch:
                         content_type = value
                     elif name == b"content-disposition":
                         disposition = value
-            endpoint = scope.get("endpoint")
+            endpoint = scope["endpoint"] if "endpoint" in scope else None
             templates = middleware.templates
+            method = scope["method"]
             # The fields of an Exchange: a plain tuple costs a quarter of a named one, and the writer names them.
             fields = (
                 now,
                 visitor,
-                scope["method"],
+                method,
                 scope["path"],
                 templates.known[endpoint] if endpoint in templates.known else templates.find(scope),
                 scope["query_string"],
                 host,
-                get(b"referer", b""),
+                found[b"referer"] if b"referer" in found else b"",
                 agent,
-                get(b"accept-language", b""),
-                get(b"sec-purpose", b""),
-                b"" if scope["method"] == "GET" else get(b"content-type", b""),
+                found[b"accept-language"] if b"accept-language" in found else b"",
+                found[b"sec-purpose"] if b"sec-purpose" in found else b"",
+                b"" if method == "GET" else found.get(b"content-type", b""),
                 status or 500,
                 content_type or self._answered(b"content-type"),
                 disposition,
                 b"" if status != 206 else self._answered(b"content-range"),
                 self._bytes,
                 completed,
-                int((monotonic() - self._started) * 1000),
+                monotonic() - self._started,
             )
             if recorder.ready and len(recorder.queue) < CAPACITY:
                 recorder.queue.append(fields)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import os
 import re
 import sqlite3
 import sys
@@ -132,11 +133,7 @@ def _status_problems(privacy: Privacy, first: int | None) -> int:
 
 
 def _is_writable(path: Path) -> bool:
-    try:
-        with path.open("r+b"):
-            return True
-    except OSError:
-        return False
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def _sizes(path: Path) -> list[int]:

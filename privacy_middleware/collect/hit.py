@@ -49,8 +49,8 @@ class Exchange(NamedTuple):
     salt (at most one turn later).
     """
 
-    time: int
-    """When the request came, epoch milliseconds."""
+    time: float
+    """When the request came, epoch seconds."""
     visitor: Visitor
     """Pseudonym, what to hash for it later, and the packed and, if so set, shortened address; see `visitor.Visitors`."""
     method: str
@@ -74,17 +74,17 @@ class Exchange(NamedTuple):
     """Bytes of the body that were sent."""
     completed: int
     """1, or 0 if the answer broke off."""
-    duration: int
-    """Milliseconds from the request to the last byte handed to the server."""
+    duration: float
+    """Seconds from the request to the last byte handed to the server."""
 
 
-class Hit(NamedTuple):
-    """One row to be stored. What is not declared is None, 0 or empty."""
+DESCRIBED: Final = slice(2, 16)
+"""The fields of an `Exchange` from which its `Shape` follows."""
 
-    day: int
-    time: int
-    visitor: int | None
-    address: bytes | None
+
+class Shape(NamedTuple):
+    """What many hits have in common. What is not declared is empty, 0, or `other`."""
+
     method: int
     page: str
     site: str
@@ -94,9 +94,21 @@ class Hit(NamedTuple):
     campaign: str
     agent: Agent
     language: str
+
+
+class Hit(NamedTuple):
+    """One row to be stored. What is not declared is None or 0."""
+
+    day: int
+    time: int
+    """Epoch milliseconds."""
+    visitor: int | None
+    address: bytes | None
+    shape: Shape
     sent: int
     aborted: int
     duration: int
+    """Milliseconds."""
 
 
 class Rules(NamedTuple):
@@ -111,13 +123,41 @@ class Rules(NamedTuple):
 
 
 NOBODY: Final = Agent("", "", "", "")
+SHAPES_IN_MEMORY: Final = 20_000
 
 
-def make_hit(exchange: Exchange, *, day: int, visitor: int | None, rules: Rules) -> Hit:
-    """Build a hit from its declared items. Whatever `rules.items` does not name is not taken."""
-    facts = (day, visitor, exchange, rules)
-    items = rules.items
-    return Hit(*[take(facts) if item in items else absent for item, take, absent in _COLUMNS])
+class Collector:
+    """Makes hits from exchanges under one set of rules. Shapes are remembered: most requests resemble an earlier one."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._shapes: dict[tuple[Any, ...], Shape] = {}
+        self._takes = [(take if item in rules.items else _nothing(absent)) for item, take, absent in _MEASURES]
+
+    def hit(self, fields: tuple[Any, ...], *, day: int, visitor: int | None) -> Hit:
+        """Build the hit of an exchange, given as its bare fields. Whatever the rules do not name is not taken."""
+        described = fields[DESCRIBED]
+        shape = self._shapes.get(described)
+        if shape is None:
+            if len(self._shapes) >= SHAPES_IN_MEMORY:
+                self._shapes.clear()
+            shape = self._shapes[described] = describe(Exchange._make(fields), self.rules)
+        take_visitor, take_address, take_sent, take_aborted, take_duration = self._takes
+        return Hit(
+            day,
+            int(fields[0] * 1000),
+            visitor and take_visitor(visitor),
+            take_address(fields[1][2]),
+            shape,
+            take_sent(fields[16]),
+            take_aborted(fields[17]),
+            take_duration(fields[18]),
+        )
+
+
+def describe(exchange: Exchange, rules: Rules) -> Shape:
+    """Return the declared items that an exchange has in common with others like it."""
+    return Shape(*[take(exchange, rules) if item in rules.items else absent for item, take, absent in _SHAPE])
 
 
 @lru_cache(maxsize=1024)
@@ -130,24 +170,23 @@ def read_language(accept_language: bytes) -> str:
     return f"{language.lower()}-{region.upper()}" if region else language.lower()
 
 
-Facts = tuple[int, int | None, Exchange, Rules]
+def _nothing(absent: Any) -> Callable[[Any], Any]:
+    return lambda _: absent
 
 
-def _take_page(facts: Facts) -> str:
-    exchange, rules = facts[2], facts[3]
+def _take_page(exchange: Exchange, rules: Rules) -> str:
     template = exchange.template
     if isinstance(template, tuple):
         template = _matching(exchange.path, template)
     return page_name(exchange.path, template, rules.path_params)
 
 
-def _take_site(facts: Facts) -> str:
-    host = clean(facts[2].host.decode("latin-1").lower())
-    return host if host in facts[3].sites else ""
+def _take_site(exchange: Exchange, rules: Rules) -> str:
+    host = clean(exchange.host.decode("latin-1").lower())
+    return host if host in rules.sites else ""
 
 
-def _take_kind(facts: Facts) -> int:
-    exchange = facts[2]
+def _take_kind(exchange: Exchange, _: Rules) -> int:
     return kind_of(
         exchange.method,
         exchange.status,
@@ -166,29 +205,29 @@ def _ending(path: str) -> str:
     return ending[:12] if dot else ""
 
 
-def _take_source(facts: Facts) -> Source:
-    exchange = facts[2]
-    return read_source(exchange.referrer, exchange.host, facts[3].own_hosts) if exchange.referrer else DIRECT
+def _take_source(exchange: Exchange, rules: Rules) -> Source:
+    return read_source(exchange.referrer, exchange.host, rules.own_hosts) if exchange.referrer else DIRECT
 
 
-# The order is that of the fields of Hit; each names the item that must be declared, how it is taken, and what stands there if not.
-_COLUMNS: Final[tuple[tuple[str, Callable[[Facts], Any], Any], ...]] = (
-    ("time", lambda facts: facts[0], 0),
-    ("time", lambda facts: facts[2].time, 0),
-    ("visitor", lambda facts: facts[1], None),
-    ("address", lambda facts: facts[2].visitor[2] or None, None),
-    ("page", lambda facts: METHOD_NUMBERS.get(facts[2].method, len(METHODS) - 1), 0),
+# Each line names the item that must be declared, how it is taken, and what stands there if it is not declared.
+# The order is that of the fields of Shape, and of the last fields of Hit.
+_SHAPE: Final[tuple[tuple[str, Callable[[Exchange, Rules], Any], Any], ...]] = (
+    ("page", lambda exchange, _: METHOD_NUMBERS.get(exchange.method, len(METHODS) - 1), 0),
     ("page", _take_page, ""),
     ("site", _take_site, ""),
     ("page", _take_kind, OTHER),
-    ("status", lambda facts: facts[2].status, 0),
+    ("status", lambda exchange, _: exchange.status, 0),
     ("source", _take_source, DIRECT),
-    ("campaign", lambda facts: campaign(facts[2].query, facts[3].query_params) if facts[2].query else "", ""),
-    ("agent", lambda facts: read_agent(facts[2].agent), NOBODY),
-    ("language", lambda facts: read_language(facts[2].language), ""),
-    ("bytes", lambda facts: facts[2].sent, 0),
-    ("status", lambda facts: 0 if facts[2].completed else 1, 0),
-    ("duration", lambda facts: facts[2].duration, 0),
+    ("campaign", lambda exchange, rules: campaign(exchange.query, rules.query_params) if exchange.query else "", ""),
+    ("agent", lambda exchange, _: read_agent(exchange.agent), NOBODY),
+    ("language", lambda exchange, _: read_language(exchange.language), ""),
+)
+_MEASURES: Final[tuple[tuple[str, Callable[[Any], Any], Any], ...]] = (
+    ("visitor", int, None),
+    ("address", lambda address: address or None, None),
+    ("bytes", int, 0),
+    ("status", lambda completed: 1 - completed, 0),
+    ("duration", lambda seconds: int(seconds * 1000), 0),
 )
 
 

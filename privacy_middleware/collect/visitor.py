@@ -48,7 +48,7 @@ Visitor = tuple[int | None, bytes, bytes]
 class Visitors:
     """Knows this day's visitors for the hot path: each is hashed once, then found by a hash of Python's own, keyed for the process.
 
-    No address is kept in it. `serving` holds (first instant, end, visitors by hash); it is replaced as a whole, so that
+    No address is kept in it. `serving` holds (first instant, end, visitors by hash), in epoch seconds; it is replaced as a whole, so that
     what was seen under one salt is never looked up under another.
     """
 
@@ -62,16 +62,16 @@ class Visitors:
         """Use another day's salt, and forget who was seen under the last."""
         self.salt = salt
         starts, ends = (salt.starts, salt.ends) if salt else (0, 0)
-        self.serving: tuple[int, int, dict[int, Visitor]] = (starts, ends, {})
+        self.serving: tuple[float, float, dict[int, Visitor]] = (starts / 1000, ends / 1000, {})
 
-    def meet(self, now: int, address: str, agent: bytes, host: bytes) -> Visitor:
+    def meet(self, now: float, address: str, agent: bytes, host: bytes) -> Visitor:
         """Return a visitor who is not in `serving` yet, and put them there under `hash((address, agent, host))`."""
         serving, salt = self.serving, self.salt
         identity, kept = identity_of(address, agent, host), self._shorten(address)
-        if salt is None or not salt.starts <= now < salt.ends:
+        if salt is None or not salt.starts <= now * 1000 < salt.ends:
             return None, identity, kept
         visitor = (salt.pseudonym(identity), b"", kept)
-        if serving[0] == salt.starts:
+        if serving[0] == salt.starts / 1000:
             if len(serving[2]) >= VISITORS_IN_MEMORY:
                 serving[2].clear()
             serving[2][hash((address, agent, host))] = visitor

@@ -22,7 +22,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from ..collect.hit import Exchange, Hit, Rules, make_hit
+from ..collect.hit import Collector, Hit, Rules
 from ..collect.visitor import SALT_BYTES, Salt, day_of, identity_of
 from ..errors import ImportFault
 from ..store.sqlite import SQLiteStore
@@ -77,7 +77,7 @@ class Importer:
     ) -> None:
         """Without a store, as for a dry run before there is one, nothing is known from before and nothing is written."""
         self.store = store
-        self.rules = rules
+        self._collector = Collector(rules)
         self.zone = zone
         self.excluded = excluded
         self._key = blake2b(key.encode(), digest_size=32).digest()
@@ -151,11 +151,11 @@ class Importer:
         if salt is None or not salt.starts <= time < salt.ends:
             salt = self._salt = self._salt_of(time)
         host, referrer, agent = (host or b"").lower().partition(b":")[0], _value(referrer), _value(agent)
-        exchange = Exchange(
-            time, _NOBODY, method, path, None, query, host, referrer, agent, b"", b"", b"",
+        fields = (  # of an Exchange
+            time / 1000, _NOBODY, method, path, None, query, host, referrer, agent, b"", b"", b"",
             int(status), b"", b"", b"", 0 if sent == b"-" else int(sent), 1, 0,
         )  # fmt: skip
-        return make_hit(exchange, day=salt.day, visitor=self._pseudonym(salt, address, agent, host), rules=self.rules)
+        return self._collector.hit(fields, day=salt.day, visitor=self._pseudonym(salt, address, agent, host))
 
     @staticmethod
     def _make_pseudonym(salt: Salt, address: bytes, agent: bytes, host: bytes) -> int:

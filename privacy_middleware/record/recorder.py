@@ -21,7 +21,7 @@ from concurrent.futures import Future
 from datetime import tzinfo
 from typing import Any, Final, TypeVar
 
-from ..collect.hit import Exchange, Hit, Rules, make_hit
+from ..collect.hit import Collector, Hit, Rules
 from ..collect.visitor import SALT_BYTES, Salt, Visitors, day_of, shortener
 from ..errors import StoreError
 from ..settings import AddressForm
@@ -40,12 +40,12 @@ BREATH: Final = 0.000_2
 BUSY_PAUSE: Final = 0.1
 IDLE_PAUSE: Final = 0.5
 """Seconds between two looks at the queue. With these, kill -9 loses less than the last second."""
+FORK_PATIENCE: Final = 1.0
 LONGEST_RETRY: Final = 10.0
 LONGEST_JUMP_DAYS: Final = 90
 """If the clock was last seen longer ago, nothing is purged: a wrong clock must not delete."""
 HOUR: Final = 3_600_000
 
-_abandoned: list[object] = []
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
 
 
@@ -69,6 +69,7 @@ class Recorder:
         self.zone = zone
         self.retention_days = retention_days
         self.visitors = Visitors(shortener(address if "address" in rules.items else "none"))
+        self._collector = Collector(rules)
         self._prepare = prepare
         self.clock = clock
         self.holder = uuid.uuid4().hex
@@ -87,6 +88,9 @@ class Recorder:
         self._counting = threading.Lock()
         self._starting = threading.Lock()
         self._wake = threading.Event()
+        self._turning = threading.Lock()
+        self._forking = False
+        self._unusable = False
         self._thread: threading.Thread | None = None
         self.ready = False
         """True while the thread runs: then the hot path may append to the queue itself, up to `CAPACITY`."""
@@ -100,11 +104,24 @@ class Recorder:
         self._purging: Iterator[int] | None = None
         self._complained: set[str] = set()
 
-    def after_fork(self) -> None:
-        """In a forked child: share nothing with the parent's thread and connection."""
-        _abandoned.extend(self.store.abandon())
+    def before_fork(self) -> None:
+        """Let the thread end its turn, and close the connection: SQLite allows none to cross a fork ("How To Corrupt", 2.6)."""
+        self._forking = self._turning.acquire(timeout=FORK_PATIENCE)
+        if self._forking:
+            self.store.close()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; the next turn opens the database again."""
+        if self._forking:
+            self._turning.release()
+
+    def after_fork_in_child(self) -> None:
+        """Share nothing with the parent's thread. If its turn did not end in time, this process cannot use the database."""
+        clean = self._forking
         self.holder = uuid.uuid4().hex
         self._reset()
+        if not clean:
+            self._unusable = True
 
     # --- from the host's side ----------------------------------------------------------------------------------------------
 
@@ -112,6 +129,9 @@ class Recorder:
         """Queue the fields of one `Exchange`; drop and count it if the queue is full. Never blocks, never raises."""
         if len(self.queue) >= CAPACITY:
             self.drop("queue_full")
+            return
+        if self._unusable:
+            self.drop("fork")
             return
         self.queue.append(exchange)
         if self._thread is None:
@@ -199,6 +219,10 @@ class Recorder:
         return BUSY_PAUSE if self.queue or self._purging else IDLE_PAUSE if not self._commands else 0
 
     def _turn(self) -> None:
+        with self._turning:
+            self._do_turn()
+
+    def _do_turn(self) -> None:
         """Do everything that is due. A failing database is tried again later; nothing taken from the queue is lost."""
         self._busy = True
         commands = [self._commands.popleft() for _ in range(len(self._commands))]
@@ -309,7 +333,7 @@ class Recorder:
                 time.sleep(BREATH)
             fields = queue.popleft()
             try:
-                hit = self._hit(Exchange._make(fields))
+                hit = self._hit(fields)
             except Exception as error:  # one strange request must not stop the others
                 self.fault(error)
                 continue
@@ -321,20 +345,21 @@ class Recorder:
         """While the database is away, keep at least no raw identity longer than a turn: make hits, as many as fit a batch."""
         self._make_hits(min(len(self.queue), max(0, BATCH - len(self._hits))))
 
-    def _hit(self, exchange: Exchange) -> Hit | None:
+    def _hit(self, fields: tuple[Any, ...]) -> Hit | None:
+        came = fields[0] * 1000
         salt = self.visitors.salt
-        if salt is None or not salt.starts <= exchange.time < salt.ends:
-            day = day_of(exchange.time, self.zone)
+        if salt is None or not salt.starts <= came < salt.ends:
+            day = day_of(int(came), self.zone)
             salt = self._salts.get(day)
         else:
             day = salt.day
-        visitor, identity, _ = exchange.visitor
+        visitor, identity, _ = fields[1]
         if visitor is None:
             if salt is None:
                 self.drop("no_salt")
                 return None
             visitor = salt.pseudonym(identity)
-        return make_hit(exchange, day=day, visitor=visitor, rules=self.rules)
+        return self._collector.hit(fields, day=day, visitor=visitor)
 
     def _write(self, hits: list[Hit]) -> None:
         store = self.store
@@ -415,10 +440,17 @@ def finish_purge(store: SQLiteStore, *, now: int, zone: tzinfo) -> None:
         store.set_mark("clock", now)
 
 
-def _after_fork_in_child() -> None:
-    for recorder in list(_recorders):
-        recorder.after_fork()
+def _all(step: Callable[[Recorder], None]) -> Callable[[], None]:
+    def for_all() -> None:
+        for recorder in list(_recorders):
+            step(recorder)
+
+    return for_all
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_all(Recorder.before_fork),
+        after_in_parent=_all(Recorder.after_fork_in_parent),
+        after_in_child=_all(Recorder.after_fork_in_child),
+    )

@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from ..collect.hit import Hit
+from ..collect.hit import Hit, Shape
 from ..errors import SchemaTooNew, StoreError
 from . import queries
 
@@ -31,13 +31,15 @@ _CORRUPT: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class SQLiteStore:
-    """One connection to the file, for one thread. `open` before use; `close` on every path."""
+    """One connection to the file, for one thread at a time. `open` before use; `close` on every path, and before a fork."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
         self._words: dict[str, dict[tuple[str, ...], int]] = {table: {} for table in queries.DICTIONARIES}
+        self._shapes: dict[int, tuple[Shape, tuple[int, ...]]] = {}
+        """The columns of shapes by their identity, which holds as long as they are kept here."""
         self._generation = -1
 
     # --- connection --------------------------------------------------------------------------------------------------------
@@ -59,8 +61,12 @@ class SQLiteStore:
 
     def _connect(self) -> None:
         # Readable by the owner of the process only; the journal inherits the mode. Transactions are begun by hand.
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
+        # A file that is there must not be opened and closed by hand: that would drop every lock that this process holds on it
+        # (SQLite, "How To Corrupt", section 2.2).
+        if not self.path.exists():
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         self._connection = connection
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY", "cache_size = -8000"):
             connection.execute(f"PRAGMA {pragma}")
@@ -73,15 +79,6 @@ class SQLiteStore:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-    def abandon(self) -> list[object]:
-        """After a fork: let go of the parent's connection without closing it, which would drop the parent's locks.
-
-        Returns what must be kept alive for that (SQLite, "How To Corrupt", section 2.6).
-        """
-        kept: list[object] = [self._connection]
-        self._connection = None
-        return kept
 
     def set_aside(self) -> None:
         """Move a damaged file, and its journal, out of the way under a new name; it is never deleted."""
@@ -160,23 +157,24 @@ class SQLiteStore:
             execute(queries.insert_hits(len(part)), tuple(chain.from_iterable(part)))
 
     def _row(self, hit: Hit) -> tuple[Any, ...]:
+        day, time, visitor, address, shape, *measures = hit
+        known = self._shapes.get(id(shape))
+        if known is None or known[0] is not shape:
+            known = self._shapes[id(shape)] = (shape, self._shape_row(shape))
+        return (day, time, visitor, address, *known[1], *measures)
+
+    def _shape_row(self, shape: Shape) -> tuple[int, ...]:
+        """Return a shape's columns, from `method` to `language`, with its words as numbers."""
         word = self._word
         return (
-            hit.day,
-            hit.time,
-            hit.visitor,
-            hit.address,
-            hit.method,
-            word("page", (hit.site, hit.page)),
-            hit.kind,
-            hit.status,
-            word("source", hit.source),
-            word("campaign", (hit.campaign,)),
-            word("agent", hit.agent),
-            word("language", (hit.language,)),
-            hit.sent,
-            hit.aborted,
-            hit.duration,
+            shape.method,
+            word("page", (shape.site, shape.page)),
+            shape.kind,
+            shape.status,
+            word("source", shape.source),
+            word("campaign", (shape.campaign,)),
+            word("agent", shape.agent),
+            word("language", (shape.language,)),
         )
 
     def _word(self, table: str, key: tuple[str, ...]) -> int:
@@ -184,7 +182,7 @@ class SQLiteStore:
         number = words.get(key)
         if number is None:
             if len(words) >= WORDS_IN_MEMORY:
-                words.clear()
+                self._forget_words()
             found = self.connection.execute(queries.find_word(table), key).fetchone()
             found = found or self.connection.execute(queries.add_word(table), key).fetchone()
             words[key] = number = int(found[0])
@@ -198,6 +196,7 @@ class SQLiteStore:
             self._generation = generation
 
     def _forget_words(self) -> None:
+        self._shapes.clear()
         for words in self._words.values():
             words.clear()
 
