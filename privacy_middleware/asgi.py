@@ -27,7 +27,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
 _COOKIE: Final = COOKIE.encode()
 _UNDECIDED: Final = Choice(None, None)
-_WELL_KNOWN: Final = "/.well-known/"
+_WELL_KNOWN: Final = ("/.well-known/gpc.json", "/.well-known/dnt/")
 
 
 class PrivacyMiddleware:
@@ -55,7 +55,8 @@ class PrivacyMiddleware:
         self._disabled = privacy.settings.disabled
         self._mount = privacy.settings.path
         # What our own paths begin with; slicing costs a third of `startswith`. Switched off, we have none.
-        self._own_starts = () if self._disabled else (self._mount[1:4], _WELL_KNOWN[1:4])
+        self._start = slice(1, min(4, len(self._mount)))
+        self._own_starts = () if self._disabled else (self._mount[self._start], _WELL_KNOWN[0][self._start])
         self._signals = privacy.settings.signals
         self._excluded = excluded(privacy.settings)
         self.templates = RouteTemplates()
@@ -99,7 +100,7 @@ class PrivacyMiddleware:
         """Return what watches this request, an app that answers it in the host's place, or None to leave it alone."""
         path = scope["path"]
         root = scope.get("root_path")
-        if path[1:4] in self._own_starts or root:
+        if path[self._start] in self._own_starts or root:
             answer = self._own_answer(scope, path, root or "")
             if answer is not None:
                 return answer
@@ -142,7 +143,7 @@ class PrivacyMiddleware:
         path = path.removeprefix(root)
         if self._disabled:
             return None
-        if path.startswith(_WELL_KNOWN):
+        if path in _WELL_KNOWN:
             return self._well_known if not root and scope["method"] in ("GET", "HEAD") else None
         below = path.removeprefix(self._mount)
         if below is path or (below and below[0] != "/") or "/.." in path:
@@ -165,6 +166,7 @@ class PrivacyMiddleware:
         own = well_known_app(scope["path"], self.privacy)
         if own is None:
             return await self.app(scope, receive, send)
+        scope.setdefault("privacy", self._view)
         host = HostFirst(send)
         result = await self.app(scope, receive, host.send)
         if host.declined:
@@ -303,7 +305,7 @@ class _Watch:
         middleware, scope, found = self._middleware, self._scope, self._found
         recorder = middleware.recorder
         try:
-            client = scope["client"]
+            client = scope["client"] if "client" in scope else None
             address = client[0] if client else ""
             if middleware.trusted:
                 address = middleware.forwarded_address(scope, address)

@@ -259,6 +259,21 @@ def test_paths_that_only_look_like_ours_go_to_the_host(path: str) -> None:
     assert run(PrivacyMiddleware(HOSTS["plain"]), http_scope(path))[0] == [START, END]
 
 
+@pytest.mark.parametrize("mount", ["/p", "/me", "/a/b/c", "/privacy"])
+def test_a_short_mount_is_found_as_well_as_a_long_one(mount: str) -> None:
+    app = PrivacyMiddleware(HOSTS["plain"], path=mount)
+    assert b"Privacy statement" in answer(app, mount + "/")[1]
+    assert b"Your choice" in answer(app, mount + "/opt-out")[1]
+    assert answer(app, "/")[1] == b"end"
+
+
+def test_other_well_known_paths_are_the_hosts_and_recorded() -> None:
+    app = PrivacyMiddleware(HOSTS["plain"])
+    assert answer(app, "/.well-known/security.txt")[1] == b"end"
+    app.recorder.flush()
+    assert [hit["path"] for hit in hits()] == ["/.well-known/security.txt"]
+
+
 def test_our_own_pages_are_never_recorded() -> None:
     app = PrivacyMiddleware(HOSTS["plain"])
     for path in ("/privacy", "/privacy/", "/privacy/opt-out", "/privacy/nothing", "/privacy/style.css"):
