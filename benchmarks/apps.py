@@ -7,13 +7,12 @@ from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from common import is_installed, settings
 from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-
-from common import is_installed
 
 ASGIApp = Callable[[MutableMapping[str, Any], Any, Any], Any]
 PAGE: Final = "<!doctype html><title>Article</title>" + "<p>The quick brown fox jumps over the lazy dog.</p>" * 40
@@ -37,7 +36,7 @@ def _privacy(folder: Path) -> ASGIApp:
     from privacy_middleware import PrivacyMiddleware
 
     app = bare()
-    app.add_middleware(PrivacyMiddleware, database_url=f"sqlite:///{folder}/privacy.db")
+    app.add_middleware(PrivacyMiddleware, **settings(folder))
     return app
 
 
@@ -52,14 +51,9 @@ def _base_http(folder: Path) -> ASGIApp:  # noqa: ARG001
 
 
 def _session(folder: Path) -> ASGIApp:  # noqa: ARG001
-    """With a visit counted in the session, so that there is one."""
     from starlette.middleware.sessions import SessionMiddleware
 
-    async def counted(request: Request) -> Response:
-        request.session["seen"] = request.session.get("seen", 0) + 1
-        return HTMLResponse(PAGE)
-
-    app = Starlette(routes=[Route("/articles/{slug}", counted)])
+    app = bare()
     app.add_middleware(SessionMiddleware, secret_key="a secret of no consequence")
     return app
 

@@ -28,6 +28,11 @@ def temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def settings(folder: Path) -> dict[str, str]:
+    """Return the settings of our package in a folder: all as it comes, with a secret so that none has to be made."""
+    return {"database_url": f"sqlite:///{folder}/privacy.db", "secret_keys": "0" * 40}
+
+
 def environment(**values: str) -> dict[str, str]:
     """Return an environment for a child: ours without PRIVACY_* variables, the benchmarks importable, hashes not random."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PRIVACY_")}

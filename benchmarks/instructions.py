@@ -33,7 +33,7 @@ HEADERS: Final = {
         b"accept-encoding: gzip, deflate, br, zstd\r\n"
         b"referer: https://www.google.com/\r\n"
         b"connection: keep-alive\r\n"
-        b"cookie: theme=dark; session=eyJhbGciOiJIUzI1NiJ9.e30.x\r\n"
+        b"cookie: theme=dark; sid=eyJhbGciOiJIUzI1NiJ9.e30.x\r\n"
         b"upgrade-insecure-requests: 1\r\n"
         b"sec-fetch-dest: document\r\n"
         b"sec-fetch-mode: navigate\r\n"
@@ -42,7 +42,13 @@ HEADERS: Final = {
     ),
 }
 HEADERS["refused"] = HEADERS["browser"] + b"\r\nsec-gpc: 1"
-REQUESTS: Final = tuple(HEADERS)
+HEADERS["newcomer"] = HEADERS["browser"]
+REQUESTS: Final = {
+    "browser": "a browser's request, 5 a visitor",
+    "newcomer": "the same, each of a new visitor",
+    "minimal": "only a Host header, 5 a visitor",
+    "refused": "a browser that sends Sec-GPC: 1",
+}
 
 
 def main() -> None:
@@ -58,14 +64,14 @@ def main() -> None:
 
 
 def report(peers: Sequence[str]) -> None:
-    wanted = [(name, request) for request in reversed(REQUESTS) for name in ("bare", OURS)]
+    wanted = [(name, request) for request in REQUESTS for name in ("bare", OURS)]
     wanted += [(name, "browser") for name in peers if installed(name)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         costs = dict(zip(wanted, pool.map(lambda pair: cost(*pair), wanted), strict=True))
     line("instructions per request", "bare app", "added")
-    for request in ("browser", "minimal", "refused"):
+    for request, meaning in REQUESTS.items():
         bare, ours = costs["bare", request], costs[OURS, request]
-        line(f"{OURS}, {request} request", f"{bare:,.0f}", f"{ours - bare:+,.0f}")
+        line(meaning, f"{bare:,.0f}", f"{ours - bare:+,.0f}")
     for name in peers:
         if installed(name):
             line(name, f"{costs['bare', 'browser']:,.0f}", f"{costs[name, 'browser'] - costs['bare', 'browser']:+,.0f}")
@@ -91,20 +97,21 @@ def count(name: str, request: str, requests: int) -> int:
 def serve(name: str, request: str, requests: int, folder: Path) -> None:
     """In the child: serve the requests and end at once, so that no clearing up is counted."""
     app = SUBJECTS[name].build(folder)
-    queued = asyncio.run(exchange(app, name, HEADERS[request], requests))
+    queued = asyncio.run(exchange(app, name, request, requests))
     if name == OURS and queued != (0 if request == "refused" else requests):
         sys.exit(f"{queued} rows were queued for {requests} requests")
     sys.stdout.flush()
     os._exit(0)
 
 
-async def exchange(app: ASGIApp, name: str, headers: bytes, requests: int) -> int:
+async def exchange(app: ASGIApp, name: str, request: str, requests: int) -> int:
     """Send the requests; return how many rows they left in our queue."""
     recorder = await _hold_recorder(app) if name == OURS else None
     sent = []
     for number in range(requests):
         sent.clear()
-        await app(scope_of(headers, number, app), receive, partial(_send, sent))
+        visitor = number if request == "newcomer" else number // 5
+        await app(scope_of(HEADERS[request], number, visitor), receive, partial(_send, sent))
         if sent[0]["status"] != 200 or sent[-1].get("more_body"):
             sys.exit(f"the app did not answer: {sent}")
     return len(recorder.queue) if recorder else 0
@@ -112,12 +119,12 @@ async def exchange(app: ASGIApp, name: str, headers: bytes, requests: int) -> in
 
 async def _hold_recorder(app: ASGIApp) -> Any:
     """Let the recorder fetch the day's salt, then keep its thread from starting again."""
-    await app(scope_of(HEADERS["refused"], 0, app), receive, partial(_send, []))  # builds the middleware stack
+    await app(scope_of(HEADERS["refused"], 0, 0), receive, partial(_send, []))  # builds the middleware stack
     middleware = app.middleware_stack.app  # type: ignore[attr-defined]
     recorder = middleware.recorder
-    recorder.submit(lambda store: None).result(60)
+    recorder.submit(lambda _: None).result(60)
     recorder.close(60)
-    if recorder.salt is None or recorder.queue:
+    if recorder.visitors.salt is None or recorder.queue:
         sys.exit("the recorder is not ready")
     recorder._thread = object()  # noqa: SLF001  so that `put` takes it for running
     return recorder
@@ -131,7 +138,7 @@ async def _send(sent: list[Any], message: Any) -> None:
     sent.append(message)
 
 
-def scope_of(headers: bytes, number: int, app: ASGIApp) -> dict[str, Any]:
+def scope_of(headers: bytes, number: int, visitor: int) -> dict[str, Any]:
     """Build the scope as uvicorn does, from bytes that are new each time: nothing has its hash at hand."""
     path = f"/articles/number-{number % 50}"
     return {
@@ -139,7 +146,7 @@ def scope_of(headers: bytes, number: int, app: ASGIApp) -> dict[str, Any]:
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "server": ("127.0.0.1", 8000),
-        "client": ("203.0.113.77", 54321),
+        "client": (f"203.0.{visitor >> 8}.{visitor & 255}", 54321),
         "scheme": "http",
         "root_path": "",
         "headers": [tuple(header.split(b": ", 1)) for header in headers.split(b"\r\n")],

@@ -9,9 +9,10 @@ from typing import Any, Final
 import anyio
 import anyio.to_thread
 
+from .collect.agent import LONGEST_AGENT
 from .collect.choice import CHOICE_HEADERS as _MAY_CHOOSE
 from .collect.choice import COOKIE, Choice, read_choice
-from .collect.hit import CLIENT_CLOSED_REQUEST
+from .collect.hit import CLIENT_CLOSED_REQUEST, LONGEST_PART
 from .collect.visitor import client_address
 from .errors import PrivacyError
 from .privacy import SWITCHED_OFF, Privacy, VisitorPrivacy, excluded, visitor_privacy
@@ -309,8 +310,8 @@ class _Watch:
             address = client[0] if client else ""
             if middleware.trusted:
                 address = middleware.forwarded_address(scope, address)
-            agent = found[b"user-agent"] if b"user-agent" in found else b""
-            host = found[b"host"] if b"host" in found else b""
+            agent = found[b"user-agent"][:LONGEST_AGENT] if b"user-agent" in found else b""
+            host = found[b"host"][:LONGEST_AGENT] if b"host" in found else b""
             now = self._time
             starts, ends, seen = recorder.visitors.serving
             visitor = seen.get(hash((address, agent, host))) if starts <= now < ends else None
@@ -332,14 +333,14 @@ class _Watch:
                 now,
                 visitor,
                 method,
-                scope["path"],
+                scope["path"][:LONGEST_PART],
                 templates.known[endpoint] if endpoint in templates.known else templates.find(scope),
-                scope["query_string"],
+                scope["query_string"][:LONGEST_PART],
                 host,
-                found[b"referer"] if b"referer" in found else b"",
+                found[b"referer"][:LONGEST_PART] if b"referer" in found else b"",
                 agent,
-                found[b"accept-language"] if b"accept-language" in found else b"",
-                found[b"sec-purpose"] if b"sec-purpose" in found else b"",
+                found[b"accept-language"][:LONGEST_AGENT] if b"accept-language" in found else b"",
+                found[b"sec-purpose"][:LONGEST_AGENT] if b"sec-purpose" in found else b"",
                 b"" if method == "GET" else found.get(b"content-type", b""),
                 status or 500,
                 content_type or self._answered(b"content-type"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -137,7 +138,10 @@ def _make_secret(path: Path) -> str:
         finally:
             draft.unlink()
     except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
+        with contextlib.suppress(OSError):  # a link to nowhere
+            return path.read_text(encoding="ascii").strip()
+        logger.warning("%s is there but cannot be read; set PRIVACY_SECRET_KEYS, or mend the file", path)
+        return secret
     except OSError as error:
         logger.warning("no secret can be kept in %s (%s); set PRIVACY_SECRET_KEYS", path, type(error).__name__)
         return secret

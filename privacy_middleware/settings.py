@@ -341,4 +341,4 @@ def _shown(setting: Setting, value: Any) -> str:
         return ",".join(f"{name}={'refuse' if on else 'ignore'}" for name, on in value.items())
     if isinstance(value, frozenset):
         value = sorted(value)
-    return mask_url(_text(value))
+    return mask_url(" ".join(_text(value).split()))

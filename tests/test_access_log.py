@@ -132,7 +132,7 @@ def test_each_common_shape_of_a_line_is_read(store: SQLiteStore, text: str):
     [
         ("www.example.org ", "www.example.org"),
         ("WWW.Example.ORG ", "www.example.org"),
-        ("www.example.org:443 ", "www.example.org"),  # BUG: Apache's `%v:%p` always names the port, so that no site ever matches
+        ("www.example.org:443 ", "www.example.org"),  # Apache's `%v:%p`
         ("evil.example ", ""),
         ("", ""),
     ],
@@ -216,7 +216,6 @@ def test_bad_lines_keep_their_numbers_beyond_the_first_batch_and_after_known_lin
     assert [number for number, _ in run(store, log(10) + line("/x") + b"bad\n" + line("/y") + b"bad\n").bad_lines] == [12, 14]
 
 
-# BUG: `Salt` asks for the next day, which date cannot hold; OverflowError ends the whole import.
 @pytest.mark.parametrize("at", ["31/Dec/9999:12:00:00 +0000", "01/Jan/0001:00:00:00 +0000", "01/Jan/0001:00:00:00 +1200"])
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Copenhagen", "America/New_York"])
 def test_a_line_of_an_impossible_year_is_a_bad_line(store: SQLiteStore, at: str, zone: str):
@@ -224,7 +223,6 @@ def test_a_line_of_an_impossible_year_is_a_bad_line(store: SQLiteStore, at: str,
     assert (outcome.imported, outcome.bad) == (2, 1)
 
 
-# BUG: LONGEST_LINE is not used, and the pattern tries each beginning of an endless address anew.
 @pytest.mark.parametrize(
     "begin",
     [
@@ -323,7 +321,6 @@ def test_two_imports_of_one_day_cannot_be_linked(store: SQLiteStore):
     assert first["visitor"] != second["visitor"]
 
 
-# BUG (without a host): the pattern's optional host swallows the address, and "-" is taken for the address.
 @pytest.mark.parametrize(("prefix", "host"), [("", b""), ("www.example.org ", b"www.example.org")])
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
 def test_on_a_day_whose_salt_is_alive_that_salt_is_used(store: SQLiteStore, prefix: str, host: bytes, address: str):
@@ -369,7 +366,6 @@ def test_bad_lines_are_not_told_again(store: SQLiteStore):
     assert run(store, data).bad == 0
 
 
-# BUG: what was imported is read once, when the importer is made, and not added to.
 def test_the_same_log_given_twice_in_one_command_is_imported_once(store: SQLiteStore):
     importer = Importer(store, rules=RULES, zone=UTC, key=KEY)
     outcomes = [importer.run(iter(io.BytesIO(log(20)))) for _ in range(2)]
@@ -402,7 +398,7 @@ def test_a_log_that_begins_otherwise_is_another_log(store: SQLiteStore):
     assert run(store, line("/new") + log(10)).known == 0
 
 
-# BUG: the unfinished last line is hashed as it is; grown, the log is another one and all of it is imported again.
+# A server writes its log in pieces: the last line may lack its end.
 @pytest.mark.parametrize("cut", [1, 2, 10, 60])
 def test_a_log_whose_last_line_was_not_finished_is_recognised_when_it_has_grown(store: SQLiteStore, cut: int):
     data = log(10)
@@ -461,7 +457,6 @@ def test_hits_and_the_mark_of_how_far_are_committed_together(store: SQLiteStore)
     assert run(store, log(5)).imported == 5
 
 
-# BUG: the lines since the last full batch are lost, though the message says that what came before the damage is imported.
 def test_what_came_before_the_damage_of_a_gzip_is_imported(store: SQLiteStore):
     Path("cut.gz").write_bytes(gzip.compress(log(500))[:-8])
     with pytest.raises(ImportFault, match=r"cut\.gz is a damaged gzip file .* what came before the damage is imported"):
@@ -469,7 +464,6 @@ def test_what_came_before_the_damage_of_a_gzip_is_imported(store: SQLiteStore):
     assert count(store) > 0
 
 
-# BUG (some): zlib.error is neither OSError nor EOFError.
 def test_a_damaged_gzip_is_told_so_wherever_the_damage_is(store: SQLiteStore):
     whole = bytearray(gzip.compress(b"".join(line(f"/{random.Random(n).random()}") for n in range(300))))
     for place in range(12, len(whole), max(1, len(whole) // 40)):

@@ -140,13 +140,13 @@ def test_ordinary_addresses_are_accepted(email: str):
     assert load_declaration({"controller": {"email": email}}).controller.email == email
 
 
-# BUG: two entries of one name are accepted; the first one silently wins, also in the statement.
+# Else the first would silently win, also in the statement.
 def test_two_purposes_of_one_name_are_refused():
     entry = '[[purposes]]\nname = "orders"\ntext = "{}"\nlegal_basis = "contract"\n'
     assert "'orders'" in fault(entry.format("to deliver") + entry.format("to sell"))
 
 
-# BUG: accepted; the statement then says "The legal basis is ." (GDPR art. 13(1)(c) asks for it).
+# Else the statement would say "The legal basis is ." (GDPR art. 13(1)(c) asks for it).
 @pytest.mark.parametrize("field", ["name", "text", "legal_basis"])
 def test_a_purpose_with_an_empty_field_is_refused(field: str):
     entry = {"name": "orders", "text": "to deliver", "legal_basis": "contract"} | {field: " "}

@@ -154,7 +154,25 @@ def test_readable_paths_are_kept(path: str):
     assert page_name(path, None, NOTHING) == path
 
 
-# BUG: `_TOKEN.fullmatch` sees whole segments of `[\w~+=.-]` only, so any other character beside a token hides it.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AnnualReport2025-final-version.pdf",
+        "PrivacyMiddleware-0.1.0-py3-none-any.whl",
+        "why-we-love-iPhone-and-GitHub",
+        "LibreOffice_24.2.0_Linux_x86-64_deb.tar.gz",
+        "jquery.dataTables.min.css",
+        "what-is-h2o-and-why-does-it-matter",
+        "Firefox-Setup-140.0.2.exe",
+        "Sommerfest_2025_Einladung_final_v2.docx",
+        "Screenshot_2026-05-04-14-03-07.png",
+        "ubuntu-24.04.1-desktop-amd64.iso",
+    ],
+)
+def test_names_of_files_and_titles_are_kept(name: str):
+    assert scrub_path(f"/files/{name}") == f"/files/{name}"
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -170,11 +188,11 @@ def test_a_token_beside_other_characters_is_replaced(path: str):
     assert not re.search(r"dEf6hIj9|WJxfSeof", scrub_path(path))
 
 
-# BUG: `_is_slug` lets 7.7 % of token_urlsafe(16) and 1 % of token_urlsafe(32) through.
+# A few in a million may look like words.
 @pytest.mark.parametrize("size", [16, 24, 32])
 def test_random_tokens_are_not_taken_for_slugs(size: int):
     tokens = [secrets.token_urlsafe(size) for _ in range(2000)]
-    assert sum(scrub(token) == token for token in tokens) <= 1
+    assert sum(scrub(token) == token for token in tokens) <= 2
 
 
 @pytest.mark.parametrize("make", [secrets.token_hex, lambda size: secrets.token_hex(size).upper()])
@@ -183,13 +201,12 @@ def test_random_hexadecimal_keys_are_replaced(make):
     assert not any(key[:8] in scrub(key) for key in keys)
 
 
-# BUG: the telephone branch of `scrub` returns early, with the long number in it.
 @pytest.mark.parametrize("path", ["/o/123456-78", "/o/12345-67", "/o/12345 678"])
 def test_a_long_number_with_a_short_tail_is_replaced(path: str):
     assert "12345" not in scrub_path(path)
 
 
-# BUG: `scrub` unquotes once; the server has unquoted once before; a link that was quoted three times keeps its address.
+# The server has unquoted once before.
 @pytest.mark.parametrize("times", [0, 1, 2, 3])
 def test_an_address_is_found_however_often_it_was_quoted(times: int):
     segment = "jane.doe@example.org"
@@ -209,13 +226,11 @@ def test_a_hostile_character_is_made_visible(character: str):
     assert scrub_path(f"/a{character}b/c") == "/a\ufffdb/c"
 
 
-# BUG: direction marks are not in `_UNPRINTABLE`.
 @pytest.mark.parametrize("character", list(BIDI))
 def test_a_direction_character_is_made_visible(character: str):
     assert scrub_path(f"/a{character}b") == "/a\ufffdb"
 
 
-# BUG: `scrub_path` cleans before `scrub` unquotes.
 @pytest.mark.parametrize("code", ["%00", "%0a", "%0d", "%1b", "%7f", "%c2%9b", "%e2%80%a8", "%e2%80%ae"])
 def test_a_hostile_character_that_was_quoted_twice_is_not_let_loose(code: str):
     assert is_safe(scrub_path(f"/a{code}[31mb"))
@@ -327,13 +342,12 @@ def test_a_parameter_given_twice_is_kept_in_a_fixed_order():
     assert campaign(b"ref=b&ref=a", NOTHING) == campaign(b"ref=a&ref=b", NOTHING)
 
 
-# BUG: the value is cut before it is scrubbed, and what was in front of the cut shrinks: a piece of the address stays.
+# What stands in front of a cut may shrink when it is scrubbed.
 def test_an_address_that_lies_across_the_cut_does_not_stay_in_part():
     campaigns = [campaign(b"utm_source=" + b"1" * digits + b"+jane.doe@example.org", NOTHING) for digits in range(150, 200)]
     assert [text for text in campaigns if "jane" in text] == []
 
 
-# BUG: the whole text is cut at 200 characters, also in the middle of a name (`utm_mediu`) or of an escape (`%C`).
 @pytest.mark.parametrize("letters", range(28, 36))
 def test_a_long_campaign_is_cut_between_parameters(letters: int):
     text = campaign(urlencode({"utm_medium": "a", "utm_source": "b", "ref": "é" * letters}).encode(), NOTHING)

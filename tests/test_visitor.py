@@ -88,10 +88,11 @@ def test_a_salt_serves_exactly_the_owners_day():
 # --- the visitors of a day, as the hot path sees them ----------------------------------------------------------------------
 
 
-NOON = (DAY * 24 + 12) * HOUR
+MIDNIGHT = DAY * 24 * 3600.0
+NOON = MIDNIGHT + 12 * 3600
 
 
-def meet(visitors: Visitors, address: str = "192.0.2.77", *, at: int = NOON) -> visitor.Visitor:
+def meet(visitors: Visitors, address: str = "192.0.2.77", *, at: float = NOON) -> visitor.Visitor:
     """What the hot path does: look in `serving`, else `meet`."""
     starts, ends, seen = visitors.serving
     key = hash((address, AGENT, b"example.org"))
@@ -108,8 +109,8 @@ def test_a_visitor_is_their_pseudonym_and_shortened_address_each_time():
     assert len(visitors.serving[2]) == 1
 
 
-@pytest.mark.parametrize("at", [DAY * 24 * HOUR - 1, (DAY + 1) * 24 * HOUR])
-def test_outside_the_salts_day_the_identity_waits_for_the_right_salt(at: int):
+@pytest.mark.parametrize("at", [MIDNIGHT - 0.001, MIDNIGHT + 24 * 3600])
+def test_outside_the_salts_day_the_identity_waits_for_the_right_salt(at: float):
     visitors = Visitors(truncate)
     visitors.serve(Salt(ONE_KEY, day=DAY, zone=UTC))
     meet(visitors)
@@ -127,6 +128,14 @@ def test_a_new_salt_makes_a_new_visitor_of_everybody():
     before = meet(visitors)
     visitors.serve(Salt(OTHER_KEY, day=DAY, zone=UTC))
     assert meet(visitors)[0] not in (None, before[0])
+
+
+def test_a_visitor_met_while_the_salt_changes_is_not_remembered_under_the_other_one():
+    visitors = Visitors(truncate)
+    visitors.serve(Salt(ONE_KEY, day=DAY, zone=UTC))
+    visitors.salt = Salt(OTHER_KEY, day=DAY + 1, zone=UTC)  # as between the two steps of `serve`, in another thread
+    assert meet(visitors, at=NOON + 24 * 3600)[0] == visitors.salt.pseudonym(identity_of("192.0.2.77", AGENT, b"example.org"))
+    assert visitors.serving[2] == {}
 
 
 def test_the_memory_of_visitors_holds_no_address_of_theirs():

@@ -33,7 +33,7 @@ _LIBRARY: Final = re.compile(
 _FEED: Final = re.compile(r"NetNewsWire|Liferea|Newsboat|Feed-?Fetcher|Akregator|\bRSS\b|syndication", re.IGNORECASE)
 _BROWSER: Final = re.compile(r"Web0S.*WebAppManager|SogouMobileBrowser")
 """People's browsers that `is-bot` takes for bots."""
-_FAMILY: Final = re.compile(r"[A-Za-z][A-Za-z0-9 ._+-]{0,29}")
+_FAMILY: Final = re.compile(r"[A-Za-z][A-Za-z0-9 ./_+-]{0,29}")
 """A plain short name; some of ua-parser's patterns return any text of a user agent as its family."""
 _TAGGED: Final = (("monitoring", "monitoring"), ("feed", "feed-reader"), ("search", "search-engine"), ("library", "http-library"))
 _TABLET: Final = re.compile(r"iPad|Tablet|Kindle|Silk/|PlayBook|Nexus (?:7|9|10)\b|SM-[TX]\d")

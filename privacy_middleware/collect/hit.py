@@ -19,6 +19,8 @@ KINDS: Final = ("page", "download", "form", "api", "asset", "error", "redirect",
 
 METHODS: Final = ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "other")
 METHOD_NUMBERS: Final = {method: number for number, method in enumerate(METHODS)}
+LONGEST_PART: Final = 2048
+"""Bytes of a path, query or referrer that are looked at; the memory of the queue is bounded by it."""
 CLIENT_CLOSED_REQUEST: Final = 499
 """The status of a request whose visitor left before any answer began (nginx's convention)."""
 
@@ -78,13 +80,14 @@ class Exchange(NamedTuple):
     """Seconds from the request to the last byte handed to the server."""
 
 
-DESCRIBED: Final = slice(2, 16)
-"""The fields of an `Exchange` from which its `Shape` follows."""
+class Hit(NamedTuple):
+    """One row to be stored. What is not declared is None, 0, empty or `OTHER`."""
 
-
-class Shape(NamedTuple):
-    """What many hits have in common. What is not declared is empty, 0, or `other`."""
-
+    day: int
+    time: int
+    """Epoch milliseconds."""
+    visitor: int | None
+    address: bytes | None
     method: int
     page: str
     site: str
@@ -94,17 +97,6 @@ class Shape(NamedTuple):
     campaign: str
     agent: Agent
     language: str
-
-
-class Hit(NamedTuple):
-    """One row to be stored. What is not declared is None or 0."""
-
-    day: int
-    time: int
-    """Epoch milliseconds."""
-    visitor: int | None
-    address: bytes | None
-    shape: Shape
     sent: int
     aborted: int
     duration: int
@@ -123,41 +115,61 @@ class Rules(NamedTuple):
 
 
 NOBODY: Final = Agent("", "", "", "")
-SHAPES_IN_MEMORY: Final = 20_000
 
 
 class Collector:
-    """Makes hits from exchanges under one set of rules. Shapes are remembered: most requests resemble an earlier one."""
+    """Makes hits from exchanges under one set of rules.
+
+    Each part is worked out once for all requests that share it; of queries, only those that tell of a campaign are remembered.
+    """
 
     def __init__(self, rules: Rules) -> None:
-        self.rules = rules
-        self._shapes: dict[tuple[Any, ...], Shape] = {}
-        self._takes = [(take if item in rules.items else _nothing(absent)) for item, take, absent in _MEASURES]
+        remember = lru_cache(maxsize=4096)
+
+        def taken(item: str, take: Callable[..., Any], absent: Any) -> Callable[..., Any]:
+            """What is not declared has no way into a hit: in place of what takes it stands what takes nothing."""
+            return take if item in rules.items else lambda *_: absent
+
+        self._visitor = taken("visitor", lambda visitor: visitor, None)
+        self._address = taken("address", lambda address: address or None, None)
+        self._method = taken("page", lambda method: METHOD_NUMBERS.get(method, len(METHODS) - 1), 0)
+        self._page = taken("page", remember(lambda path, template: _page(path, template, rules.path_params)), "")
+        self._site = taken("site", remember(lambda host: _site(host, rules.sites)), "")
+        self._kind = taken("page", kind_of, OTHER)
+        self._status = taken("status", lambda status: status, 0)
+        self._source = taken("source", remember(lambda referrer, host: read_source(referrer, host, rules.own_hosts)), DIRECT)
+        tells = re.compile("(?:^|&)(?:utm_|{})".format("|".join(re.escape(name) + "=" for name in {"ref", *rules.query_params})).encode())
+        self._campaign = taken("campaign", lambda query: campaign(query, rules.query_params) if tells.search(query) else "", "")
+        self._agent = taken("agent", read_agent, NOBODY)
+        self._language = taken("language", read_language, "")
+        self._sent = taken("bytes", lambda sent: sent, 0)
+        self._aborted = taken("status", lambda completed: 1 - completed, 0)
+        self._duration = taken("duration", lambda seconds: int(seconds * 1000), 0)
 
     def hit(self, fields: tuple[Any, ...], *, day: int, visitor: int | None) -> Hit:
-        """Build the hit of an exchange, given as its bare fields. Whatever the rules do not name is not taken."""
-        described = fields[DESCRIBED]
-        shape = self._shapes.get(described)
-        if shape is None:
-            if len(self._shapes) >= SHAPES_IN_MEMORY:
-                self._shapes.clear()
-            shape = self._shapes[described] = describe(Exchange._make(fields), self.rules)
-        take_visitor, take_address, take_sent, take_aborted, take_duration = self._takes
+        """Build the hit of an exchange, given as its bare fields."""
+        (
+            came, (_, _, address), method, path, template, query, host, referrer, agent, language, purpose, request_type, status,
+            content_type, disposition, content_range, sent, completed, duration,
+        ) = fields  # fmt: skip
         return Hit(
             day,
-            int(fields[0] * 1000),
-            visitor and take_visitor(visitor),
-            take_address(fields[1][2]),
-            shape,
-            take_sent(fields[16]),
-            take_aborted(fields[17]),
-            take_duration(fields[18]),
+            int(came * 1000),
+            self._visitor(visitor),
+            self._address(address),
+            self._method(method),
+            self._page(path, template),
+            self._site(host),
+            self._kind(method, status, content_type, _ending(path), disposition, content_range, purpose, request_type),
+            self._status(status),
+            self._source(referrer.partition(b"?")[0], host) if referrer else DIRECT,
+            self._campaign(query[:LONGEST_PART]) if query else "",
+            self._agent(agent),
+            self._language(language),
+            self._sent(sent),
+            self._aborted(completed),
+            self._duration(duration),
         )
-
-
-def describe(exchange: Exchange, rules: Rules) -> Shape:
-    """Return the declared items that an exchange has in common with others like it."""
-    return Shape(*[take(exchange, rules) if item in rules.items else absent for item, take, absent in _SHAPE])
 
 
 @lru_cache(maxsize=1024)
@@ -170,65 +182,21 @@ def read_language(accept_language: bytes) -> str:
     return f"{language.lower()}-{region.upper()}" if region else language.lower()
 
 
-def _nothing(absent: Any) -> Callable[[Any], Any]:
-    return lambda _: absent
-
-
-def _take_page(exchange: Exchange, rules: Rules) -> str:
-    template = exchange.template
+def _page(path: str, template: str | tuple[str, ...] | None, kept: frozenset[str]) -> str:
     if isinstance(template, tuple):
-        template = _matching(exchange.path, template)
-    return page_name(exchange.path, template, rules.path_params)
+        template = _matching(path, template)
+    return page_name(path, template, kept)
 
 
-def _take_site(exchange: Exchange, rules: Rules) -> str:
-    host = clean(exchange.host.decode("latin-1").lower())
-    return host if host in rules.sites else ""
-
-
-def _take_kind(exchange: Exchange, _: Rules) -> int:
-    return kind_of(
-        exchange.method,
-        exchange.status,
-        exchange.content_type,
-        _ending(exchange.path),
-        exchange.disposition[:10],
-        exchange.content_range[:40],
-        exchange.purpose[:40],
-        exchange.request_type[:40],
-    )
+def _site(host: bytes, sites: frozenset[str]) -> str:
+    name = clean(host.decode("latin-1").lower())
+    return name if name in sites else ""
 
 
 def _ending(path: str) -> str:
     """Return what stands after the last dot of a file's name, or "" if there is none."""
     _, dot, ending = path.rpartition("/")[2].rpartition(".")
     return ending[:12] if dot else ""
-
-
-def _take_source(exchange: Exchange, rules: Rules) -> Source:
-    return read_source(exchange.referrer, exchange.host, rules.own_hosts) if exchange.referrer else DIRECT
-
-
-# Each line names the item that must be declared, how it is taken, and what stands there if it is not declared.
-# The order is that of the fields of Shape, and of the last fields of Hit.
-_SHAPE: Final[tuple[tuple[str, Callable[[Exchange, Rules], Any], Any], ...]] = (
-    ("page", lambda exchange, _: METHOD_NUMBERS.get(exchange.method, len(METHODS) - 1), 0),
-    ("page", _take_page, ""),
-    ("site", _take_site, ""),
-    ("page", _take_kind, OTHER),
-    ("status", lambda exchange, _: exchange.status, 0),
-    ("source", _take_source, DIRECT),
-    ("campaign", lambda exchange, rules: campaign(exchange.query, rules.query_params) if exchange.query else "", ""),
-    ("agent", lambda exchange, _: read_agent(exchange.agent), NOBODY),
-    ("language", lambda exchange, _: read_language(exchange.language), ""),
-)
-_MEASURES: Final[tuple[tuple[str, Callable[[Any], Any], Any], ...]] = (
-    ("visitor", int, None),
-    ("address", lambda address: address or None, None),
-    ("bytes", int, 0),
-    ("status", lambda completed: 1 - completed, 0),
-    ("duration", lambda seconds: int(seconds * 1000), 0),
-)
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,7 @@ import atexit
 import os
 import signal
 import threading
+import time
 import weakref
 from types import FrameType
 from typing import Any, Final
@@ -46,7 +47,11 @@ def flush_on_sigterm(recorder: Recorder) -> None:
         alive = reference()
         if alive is not None:
             alive.ending = True
-            alive.flush(SECONDS)
+            # The signal came between any two instructions of this thread, which may hold any lock: look only, and take none.
+            # The recorder drains on a clock.
+            end = time.monotonic() + SECONDS
+            while not alive.is_idle and time.monotonic() < end:
+                time.sleep(0.01)
         if callable(before):
             return before(number, frame)
         signal.signal(number, signal.SIG_DFL)

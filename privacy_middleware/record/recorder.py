@@ -23,7 +23,7 @@ from typing import Any, Final, TypeVar
 
 from ..collect.hit import Collector, Hit, Rules
 from ..collect.visitor import SALT_BYTES, Salt, Visitors, day_of, shortener
-from ..errors import StoreError
+from ..errors import PrivacyError, StoreError
 from ..settings import AddressForm
 from ..store.sqlite import SQLiteStore
 
@@ -196,21 +196,23 @@ class Recorder:
         self.ready = False
         self._wake.set()
         thread.join(timeout)
-        if not thread.is_alive():
-            self._thread = None
-            self._closing = False
 
     # --- the thread --------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
             self._prepare()
+        except Exception as error:  # what is prepared may fail; visits are recorded all the same
+            self.fault(error)
+        try:
             while not self._closing:
                 self._wake.wait(self._pause())
                 self._wake.clear()
                 self._turn()
             self._turn()
-        finally:
+        finally:  # whatever ends the thread, the next request starts another
+            self.ready = self._closing = False
+            self._thread = None
             self.store.close()
 
     def _pause(self) -> float:
@@ -236,11 +238,13 @@ class Recorder:
         except Exception as error:  # the thread must outlive any fault of the database
             self._failed(error)
             self._make_waiting_hits()
+        self._busy = False
         for command, future in commands:
             self._obey(command, future)
-        self._busy = False
 
     def _obey(self, command: Callable[[SQLiteStore], Any], future: Future[Any]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
         try:
             if self._failures:
                 raise StoreError("the database cannot be used at the moment; see `privacy-middleware status`")
@@ -260,11 +264,14 @@ class Recorder:
 
     def _failed(self, error: Exception) -> None:
         self._failures = min(self._failures + 1, 8)
-        kind = getattr(error, "sqlite_errorname", type(error).__name__)
+        # The text of our own errors names the cause and holds no captured value; that of others is not known to.
+        kind = str(error) if isinstance(error, PrivacyError) else getattr(error, "sqlite_errorname", type(error).__name__)
         self._complain(f"database {kind}", "visits wait: the database cannot be used (%s)", kind)
         self.store.close()
         if self.store.is_damage(error):
             self.store.set_aside()
+        self._purging = None
+        self._upkeep_due = 0.0
         self._use_provisional_salt()
 
     def _recovered(self) -> None:
@@ -290,8 +297,8 @@ class Recorder:
         if self._serves(now) and not self._proposals:
             return
         today = day_of(now, self.zone)
-        if self.store.destroy_salts(before=today - 1):
-            self._checkpoint_due = True
+        self.store.destroy_salts(before=today - 1)
+        self._checkpoint_due = True  # whoever destroyed them: each worker empties the journal, should another not live to
         for day in {today, *self._proposals}:
             if day >= today - 1:
                 key = self.store.salt(day, self._proposals.get(day) or secrets.token_bytes(SALT_BYTES))
@@ -350,7 +357,7 @@ class Recorder:
         salt = self.visitors.salt
         if salt is None or not salt.starts <= came < salt.ends:
             day = day_of(int(came), self.zone)
-            salt = self._salts.get(day)
+            salt = self._salts.get(day) or self._late_salt(day)
         else:
             day = salt.day
         visitor, identity, _ = fields[1]
@@ -360,6 +367,14 @@ class Recorder:
                 return None
             visitor = salt.pseudonym(identity)
         return self._collector.hit(fields, day=day, visitor=visitor)
+
+    def _late_salt(self, day: int) -> Salt | None:
+        """Return the salt of another day that still lives: requests at midnight, and of a worker that starts just then."""
+        if self.visitors.salt is None or abs(day - self.visitors.salt.day) > 1 or not self.store.is_open:
+            return None
+        key = self.store.salt(day, secrets.token_bytes(SALT_BYTES))
+        self._salts[day] = Salt(key, day=day, zone=self.zone)
+        return self._salts[day]
 
     def _write(self, hits: list[Hit]) -> None:
         store = self.store
@@ -376,13 +391,14 @@ class Recorder:
             self._write_singly(hits)
 
     def _write_singly(self, hits: list[Hit]) -> None:
-        """One hit in the batch cannot be stored: find it, drop it, keep the others."""
-        for hit in hits:
+        """One hit in the batch cannot be stored: find it, drop it, keep the others. What is written leaves the list at once."""
+        while hits:
             try:
                 with self.store.transaction():
-                    self.store.add_hits([hit])
+                    self.store.add_hits(hits[:1])
             except (sqlite3.IntegrityError, sqlite3.ProgrammingError, TypeError, ValueError, OverflowError) as error:
                 self.fault(error)
+            del hits[0]
 
     def _write_counts(self) -> None:
         with self._counting:

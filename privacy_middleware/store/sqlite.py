@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from ..collect.hit import Hit, Shape
+from ..collect.hit import Hit
 from ..errors import SchemaTooNew, StoreError
 from . import queries
 
@@ -38,8 +39,6 @@ class SQLiteStore:
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
         self._words: dict[str, dict[tuple[str, ...], int]] = {table: {} for table in queries.DICTIONARIES}
-        self._shapes: dict[int, tuple[Shape, tuple[int, ...]]] = {}
-        """The columns of shapes by their identity, which holds as long as they are kept here."""
         self._generation = -1
 
     # --- connection --------------------------------------------------------------------------------------------------------
@@ -68,10 +67,10 @@ class SQLiteStore:
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         self._connection = connection
+        self._inode = self._inode_now()
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY", "cache_size = -8000"):
             connection.execute(f"PRAGMA {pragma}")
         migrate(connection)
-        self._inode = self._inode_now()
         self._forget_words()
 
     def close(self) -> None:
@@ -81,17 +80,27 @@ class SQLiteStore:
             self._connection = None
 
     def set_aside(self) -> None:
-        """Move a damaged file, and its journal, out of the way under a new name; it is never deleted."""
-        aside = self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
-        for suffix in ("", "-wal", "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
+        """Move a damaged file, and its journal, out of the way under a new name; it is never deleted.
+
+        Nothing is moved if another worker has already put a new file in its place.
+        """
+        if self._inode_now() != self._inode:
+            return
+        aside = self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
+        except OSError as error:
+            logger.error("%s is damaged and cannot be moved out of the way (%s); move it by hand", self.path, error.strerror)  # noqa: TRY400  the cause is named
+            return
         logger.error("%s is damaged; it is kept as %s and a new one is begun. `sqlite3 … .recover` may read it.", self.path, aside)
 
     @staticmethod
     def is_damage(error: BaseException) -> bool:
         """Tell whether an error means that the file is no sound database."""
-        return isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", None) in _CORRUPT
+        code = getattr(error, "sqlite_errorcode", None) if isinstance(error, sqlite3.DatabaseError) else None
+        return code is not None and code & 0xFF in _CORRUPT  # the low byte of an extended code is the plain one
 
     @property
     def replaced(self) -> bool:
@@ -157,35 +166,36 @@ class SQLiteStore:
             execute(queries.insert_hits(len(part)), tuple(chain.from_iterable(part)))
 
     def _row(self, hit: Hit) -> tuple[Any, ...]:
-        day, time, visitor, address, shape, *measures = hit
-        known = self._shapes.get(id(shape))
-        if known is None or known[0] is not shape:
-            known = self._shapes[id(shape)] = (shape, self._shape_row(shape))
-        return (day, time, visitor, address, *known[1], *measures)
-
-    def _shape_row(self, shape: Shape) -> tuple[int, ...]:
-        """Return a shape's columns, from `method` to `language`, with its words as numbers."""
-        word = self._word
+        words, find = self._words, self._word
+        (
+            day, time, visitor, address, method, page, site, kind, status, source, campaign, agent, language, sent, aborted, duration
+        ) = hit  # fmt: skip
         return (
-            shape.method,
-            word("page", (shape.site, shape.page)),
-            shape.kind,
-            shape.status,
-            word("source", shape.source),
-            word("campaign", (shape.campaign,)),
-            word("agent", shape.agent),
-            word("language", (shape.language,)),
+            day,
+            time,
+            visitor,
+            address,
+            method,
+            words["page"].get((site, page)) or find("page", (site, page)),
+            kind,
+            status,
+            words["source"].get(source) or find("source", source),
+            words["campaign"].get((campaign,)) or find("campaign", (campaign,)),
+            words["agent"].get(agent) or find("agent", agent),
+            words["language"].get((language,)) or find("language", (language,)),
+            sent,
+            aborted,
+            duration,
         )
 
     def _word(self, table: str, key: tuple[str, ...]) -> int:
+        """Find or add a word that is not in memory, and keep its number there."""
         words = self._words[table]
-        number = words.get(key)
-        if number is None:
-            if len(words) >= WORDS_IN_MEMORY:
-                self._forget_words()
-            found = self.connection.execute(queries.find_word(table), key).fetchone()
-            found = found or self.connection.execute(queries.add_word(table), key).fetchone()
-            words[key] = number = int(found[0])
+        if len(words) >= WORDS_IN_MEMORY:
+            words.clear()
+        found = self.connection.execute(queries.find_word(table), key).fetchone()
+        found = found or self.connection.execute(queries.add_word(table), key).fetchone()
+        words[key] = number = int(found[0])
         return number
 
     def _refresh_words(self) -> None:
@@ -196,7 +206,6 @@ class SQLiteStore:
             self._generation = generation
 
     def _forget_words(self) -> None:
-        self._shapes.clear()
         for words in self._words.values():
             words.clear()
 

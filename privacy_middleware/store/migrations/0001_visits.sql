@@ -10,7 +10,7 @@ CREATE TABLE agent (
 CREATE TABLE language (id INTEGER PRIMARY KEY, value TEXT NOT NULL, UNIQUE (value));
 
 CREATE TABLE hit (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: what came after an id is newer
     day INTEGER NOT NULL,
     time INTEGER NOT NULL,
     visitor INTEGER,

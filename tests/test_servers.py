@@ -1,0 +1,102 @@
+"""Real servers: what was answered is stored exactly once when they are told to end, and nearly all of it when they are killed."""
+
+import signal
+import threading
+import time
+from collections import Counter
+from http.client import HTTPException
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from .conftest import query
+from .serving import SLOW, Server, ask, serving, words
+
+HITS = 120
+UVICORN = ["uvicorn", "served:APP", "--port", "PORT"]
+HYPERCORN = ["hypercorn", "served:APP", "--bind", "127.0.0.1:PORT"]
+SERVERS = {
+    "uvicorn, uvloop": [*UVICORN, "--loop", "uvloop", "--http", "httptools"],
+    "uvicorn, uvloop, no lifespan": [*UVICORN, "--loop", "uvloop", "--http", "httptools", "--lifespan", "off"],
+    "uvicorn, asyncio": [*UVICORN, "--loop", "asyncio", "--http", "h11"],
+    "uvicorn, asyncio, no lifespan": [*UVICORN, "--loop", "asyncio", "--http", "h11", "--lifespan", "off"],
+    "uvicorn, 2 workers": [*UVICORN, "--workers", "2"],
+    "hypercorn, asyncio": [*HYPERCORN, "--worker-class", "asyncio"],
+    "hypercorn, trio": [*HYPERCORN, "--worker-class", "trio"],
+    "hypercorn, 2 workers": [*HYPERCORN, "--workers", "2"],
+    "granian": ["granian", "--interface", "asgi", "--port", "PORT", "served:APP"],
+}
+
+
+def start(name: str, app: str, folder: Path) -> Server:
+    return Server([part.replace("APP", app) for part in SERVERS[name]], folder)
+
+
+def stored() -> list[str]:
+    return [row["path"] for row in query("SELECT page.path FROM hit JOIN page ON page.id = hit.page")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("app", ["starlette", "plain"])
+@pytest.mark.parametrize("name", SERVERS)
+def test_told_to_end_it_has_stored_all_it_answered_and_ends_as_the_bare_app_does(
+    name: str, app: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    if app == "plain" and "no lifespan" in name:
+        pytest.skip("the app has none anyway")
+    wrapped, bare = start(name, f"wrapped_{app}", tmp_path), start(name, f"bare_{app}", tmp_path)
+    with serving(wrapped, bare):
+        wrapped.ask_all(words(HITS))
+        codes = [wrapped.stop(number)]
+        bare.ask_all(words(10))
+        codes.append(bare.stop(number))
+    assert Counter(stored()) == Counter(words(HITS)), wrapped.output.read_text()
+    assert codes[0] == codes[1], wrapped.output.read_text()
+
+
+@pytest.mark.parametrize("app", ["starlette", "plain"])
+@pytest.mark.parametrize("name", ["uvicorn, uvloop", "uvicorn, asyncio, no lifespan", "hypercorn, asyncio", "hypercorn, trio"])
+def test_what_is_answered_after_the_signal_is_stored_too(name: str, app: str, tmp_path: Path) -> None:
+    server = start(name, f"wrapped_{app}", tmp_path)
+    with serving(server):
+        ask(server.port, words(1))
+        slow = threading.Thread(target=ask, args=(server.port, [SLOW]))
+        slow.start()
+        time.sleep(0.4)
+        server.stop(signal.SIGTERM)
+        slow.join()
+    assert Counter(stored()) == Counter([*words(1), SLOW]), server.output.read_text()
+
+
+@pytest.mark.parametrize("name", ["uvicorn, uvloop", "uvicorn, 2 workers"])
+def test_killed_it_loses_the_last_second_at_most_and_damages_nothing(name: str, tmp_path: Path) -> None:
+    answered: dict[str, float] = {}
+
+    def keep_asking(client: str) -> None:
+        for number in count():
+            path = words(1, f"{client}{'y' * (number // 26)}{chr(97 + number % 26)}")[0]
+            try:
+                ask(server.port, [path])
+            except (OSError, HTTPException):
+                return
+            answered[path] = time.monotonic()
+
+    for round_number in range(4):
+        server = start(name, "wrapped_plain", tmp_path)
+        with serving(server):
+            clients = [threading.Thread(target=keep_asking, args=(f"{'klmn'[round_number]}{client}",)) for client in "abcd"]
+            for client in clients:
+                client.start()
+            time.sleep(1.5 + 0.13 * round_number)
+            killed = time.monotonic()
+            server.kill()
+            for client in clients:
+                client.join()
+        known = Counter(stored())
+        lost = [killed - when for path, when in answered.items() if path not in known]
+        assert max(lost, default=0) < 1, server.output.read_text()
+        assert set(known.values()) == {1}
+        assert query("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+        answered = {path: when for path, when in answered.items() if path in known}
+    assert len(known) > 200
