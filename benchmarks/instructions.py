@@ -126,7 +126,7 @@ async def _hold_recorder(app: ASGIApp) -> Any:
     recorder.close(60)
     if recorder.visitors.salt is None or recorder.queue:
         sys.exit("the recorder is not ready")
-    recorder._thread = object()  # noqa: SLF001  so that `put` takes it for running
+    recorder._thread, recorder.ready = object(), True  # noqa: SLF001  so that it is taken for running
     return recorder
 
 

@@ -26,5 +26,5 @@ def record(recorder: Recorder, made: Sequence[tuple[Any, ...]]) -> None:
     for start in range(0, len(made), CAPACITY):
         for exchange in made[start : start + CAPACITY]:
             recorder.put(exchange)
-        if not recorder.flush(60):
+        if not recorder.flush(600):
             raise RuntimeError("the recorder does not keep up")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from time import monotonic, time
 from typing import Any, Final
+from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
@@ -66,7 +67,6 @@ class PrivacyMiddleware:
         self._site: ASGIApp | None = None
         self.clock: Callable[[], float] = time
         """Epoch seconds; the demo sets it to fill the past."""
-        self._has_lifespan = False
         self._prepared = False
         self.trusted = privacy.settings.trusted_proxies
 
@@ -158,7 +158,10 @@ class PrivacyMiddleware:
             self._site = make_site(self.privacy)
         if not self._prepared:
             self._prepare()
-        await self._site({**scope, "root_path": scope.get("root_path", "") + self._mount}, receive, send)
+        try:
+            await self._site({**scope, "root_path": scope.get("root_path", "") + self._mount}, receive, send)
+        except Exception as error:  # Starlette has answered 500; the server need not hear of it
+            self.recorder.fault(error)
 
     async def _well_known(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """Let the host answer; only where it knows no such path (404), answer what we know there."""
@@ -180,21 +183,18 @@ class PrivacyMiddleware:
         if view is None:
             if len(self._views) > 1000:  # a client chooses no root path, but nothing grows without an end
                 self._views.clear()
-            view = self._views[key] = visitor_privacy(choice, root + self._mount)
+            view = self._views[key] = visitor_privacy(choice, quote(root, safe="/~:@!$&'()*+,=") + self._mount)
         return view
 
     def _prepare(self) -> None:
         """Once a process that serves: see to it that what is queued at the end is committed."""
         self._prepared = True
         flush_at_exit(self.recorder)
-        if not self._has_lifespan:
-            flush_on_sigterm(self.recorder)
+        flush_on_sigterm(self.recorder)  # also with a lifespan: some servers end their workers in the middle of it
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> Any:
         async def watched(message: Message) -> None:
-            if message["type"] == "lifespan.startup.complete":
-                self._has_lifespan = True
-            elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
                 await self._flush()
             await send(message)
 
@@ -341,7 +341,7 @@ class _Watch:
                 agent,
                 found[b"accept-language"][:LONGEST_AGENT] if b"accept-language" in found else b"",
                 found[b"sec-purpose"][:LONGEST_AGENT] if b"sec-purpose" in found else b"",
-                b"" if method == "GET" else found.get(b"content-type", b""),
+                b"" if method == "GET" else found.get(b"content-type", b"")[:LONGEST_AGENT],
                 status or 500,
                 content_type or self._answered(b"content-type"),
                 disposition,

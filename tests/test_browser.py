@@ -28,6 +28,8 @@ FLAGS = [
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
+    "--host-resolver-rules=MAP *.example 127.0.0.1",  # names that are not localhost
+    "--disable-features=HttpsUpgrades",
 ]
 # Headless Chromium names itself so, and is rightly taken for a bot; a person's does not.
 PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -137,6 +139,14 @@ def test_opting_out_by_the_button_without_javascript_deletes_and_stops(demo: Dem
     context.close()
     demo.stop()
     assert [hit["path"] for hit in hits(demo.database) if hit["kind"] == 0] == ["/work"]
+
+
+def test_opting_out_works_over_plain_http_under_any_name(demo: Demo, context: BrowserContext) -> None:
+    """Browsers send Sec-Fetch-Site to https and localhost only; elsewhere it is the Origin that counts."""
+    page = context.new_page()
+    page.goto(demo.url.replace("127.0.0.1", "www.shop.example") + "/privacy/opt-out")
+    page.get_by_role("button", name="Do not record my visits").click()
+    assert "not recorded any more" in page.get_by_role("status").inner_text()
 
 
 def test_a_browser_with_gpc_is_not_recorded_and_is_told_so(demo: Demo, browser: Browser) -> None:

@@ -173,7 +173,6 @@ def test_config_makes_no_file(capsys: pytest.CaptureFixture[str]):
     assert list(Path().iterdir()) == []
 
 
-# BUG: the text of an inline policy is printed with its line breaks.
 def test_config_shows_an_inline_policy_on_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PRIVACY_POLICY", CONTROLLER)
     _, out, _ = run(capsys, "config")

@@ -44,14 +44,40 @@ def test_every_page_has_the_strict_headers_and_sets_no_cookie(client: TestClient
     assert "default-src 'none'" in response.headers["content-security-policy"]
     assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
     assert response.headers["cache-control"] == "no-store"
-    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["referrer-policy"] == "same-origin"
     assert "set-cookie" not in response.headers
     assert "<script" not in response.text
     assert "style=" not in response.text
 
 
-def test_the_mount_without_its_slash_leads_to_the_statement(client: TestClient) -> None:
+def test_the_mount_without_its_slash_leads_to_the_statement_whatever_the_host_header_says(client: TestClient) -> None:
     assert "Privacy statement" in client.get("/privacy").text
+    redirect = client.get("/privacy", headers={"host": "evil.example"}, follow_redirects=False)
+    assert redirect.headers["location"] == "/privacy/"
+    assert redirect.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("PUT", "/privacy/opt-out", 405), ("POST", "/privacy/", 405), ("POST", "/privacy/opt-out", 400)]
+)
+def test_refusals_have_the_strict_headers_too(client: TestClient, method: str, path: str, status: int) -> None:
+    response = client.request(method, path)
+    assert response.status_code == status
+    assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
+
+
+def test_what_a_mount_in_front_matched_cannot_break_headers_or_links() -> None:
+    inner = Starlette(routes=[Route("/", page)])
+    inner.add_middleware(PrivacyMiddleware)
+    client = TestClient(Starlette(routes=[Mount("/t/{tenant}", app=inner)]))
+    for tenant, shown in [
+        ("%E2%82%AC", "%E2%82%AC"),
+        ("%3E%3B%20rel=x", "%3E%3B%20rel=x"),
+        ("%0d%0aSet-Cookie:%20a=b", "%0D%0ASet-Cookie:%20a=b"),
+    ]:
+        response = client.get(f"/t/{tenant}/privacy/")
+        assert response.status_code == 200
+        assert response.headers["link"] == f'</t/{shown}/privacy/>; rel="privacy-policy"'
 
 
 def test_opting_out_says_what_it_did_and_deletes_this_browsers_hits(client: TestClient) -> None:
@@ -102,6 +128,8 @@ def test_a_get_changes_nothing(client: TestClient) -> None:
         ({"sec-fetch-site": "same-site"}, 403),
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"origin": "//testserver"}, 403),
         ({"sec-fetch-site": "same-origin"}, 200),
         ({"origin": "http://testserver"}, 200),
         ({}, 200),
@@ -111,6 +139,11 @@ def test_a_form_from_another_site_is_refused(client: TestClient, headers: dict[s
     response = client.post("/privacy/opt-out", data=REFUSE, headers=headers)
     assert response.status_code == status
     assert ("set-cookie" in response.headers) == (status == 200)
+
+
+def test_behind_a_proxy_that_rewrites_the_host_the_base_url_counts() -> None:
+    with make_client(base_url="http://www.example.org") as client:
+        assert client.post("/privacy/opt-out", data=REFUSE, headers={"origin": "http://www.example.org"}).status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"choice=maybe", b"x" * 100_000, b"choice=refuse&choice=allow"])

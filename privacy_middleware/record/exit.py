@@ -1,4 +1,4 @@
-"""Commits what is queued when the process ends: at interpreter exit, and on SIGTERM where no lifespan event will come."""
+"""Commits what is queued when the process ends: at interpreter exit, and on SIGTERM, after which no lifespan event may come."""
 
 from __future__ import annotations
 

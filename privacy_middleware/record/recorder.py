@@ -36,7 +36,7 @@ BATCH: Final = 1_000
 """Hits a transaction at most."""
 SLICE: Final = 40
 """Hits made at one go before the host's thread is let in: Python's lock is asked for every 5 ms only."""
-BREATH: Final = 0.000_2
+BREATH: Final = 0.000_05
 BUSY_PAUSE: Final = 0.1
 IDLE_PAUSE: Final = 0.5
 """Seconds between two looks at the queue. With these, kill -9 loses less than the last second."""

@@ -1,4 +1,4 @@
-"""Puts the pages together into one small Starlette app, mounted by the adapters."""
+"""Puts the pages together into one small app, mounted by the adapters."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..privacy import Privacy
-from .pages import Pages
+from .pages import HEADERS, Pages, base_path
 from .visitor import visitor_routes
 
 _STYLE_HEADERS: Final = {"cache-control": "max-age=3600", "x-content-type-options": "nosniff"}
 
 
-def make_site(privacy: Privacy) -> Starlette:
+def make_site(privacy: Privacy) -> ASGIApp:
     """Return the app that serves everything under the mount; its `root_path` is the mount."""
     pages = Pages()
     style = (resources.files(__package__) / "static" / "style.css").read_text(encoding="utf-8")
@@ -25,10 +26,25 @@ def make_site(privacy: Privacy) -> Starlette:
     async def not_found(request: Request, _: Exception) -> Response:
         return pages.render(request, "not_found.html", status=404)
 
+    async def not_allowed(_: Request, error: Exception) -> Response:
+        response = pages.say("This page is not used in that way.", 405)
+        response.headers.update(getattr(error, "headers", None) or {})
+        return response
+
     async def show_style(_: Request) -> Response:
         return Response(style, media_type="text/css", headers=_STYLE_HEADERS)
 
-    return Starlette(
+    app = Starlette(
         routes=[*visitor_routes(privacy, pages), Route("/style.css", show_style, methods=["GET"])],
-        exception_handlers={404: not_found},
+        exception_handlers={404: not_found, 405: not_allowed},
     )
+    app.router.redirect_slashes = False  # it would build the address from the Host header
+
+    async def site(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] != scope["root_path"]:
+            await app(scope, receive, send)
+            return
+        redirect = RedirectResponse(base_path(Request(scope)) + "/", 308, HEADERS)
+        await redirect(scope, receive, send)
+
+    return site

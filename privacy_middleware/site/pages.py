@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 _CSP: Final = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {}"
 HEADERS: Final = {
     "cache-control": "no-store",
     "content-security-policy": _CSP.format("'none'"),
-    "referrer-policy": "no-referrer",
+    # Not no-referrer: browsers would then send `Origin: null` with our own forms (Fetch standard, "append a request Origin header").
+    "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "cross-origin-opener-policy": "same-origin",
 }
+
+
+def base_path(request: Request) -> str:
+    """Return the path of the mount as it may stand in a link or header; a mount in front of it can hold anything."""
+    return quote(request.scope.get("root_path", ""), safe="/~:@!$&'()*+,=")
 
 
 class Pages:
@@ -34,9 +41,14 @@ class Pages:
 
     def render(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
         """Return a page; `base` in the template is the path of the mount, as the browser sees it."""
-        base = request.scope.get("root_path", "")
+        base = base_path(request)
         text = self._environment.get_template(template).render(base=base, **values)
         return HTMLResponse(text, status, {**HEADERS, "link": f'<{base}/>; rel="privacy-policy"'})
+
+    @staticmethod
+    def say(text: str, status: int) -> Response:
+        """Return one sentence in plain text."""
+        return PlainTextResponse(text + "\n", status, HEADERS)
 
     @staticmethod
     def allow_frames(response: Response, ancestors: Sequence[str]) -> None:

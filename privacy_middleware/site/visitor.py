@@ -10,7 +10,7 @@ from datetime import date, datetime
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from ..collect.choice import ALLOWED, COOKIE, REFUSED, Choice, choice_cookie, read_choice, stale_cookie
@@ -33,8 +33,7 @@ def visitor_routes(privacy: Privacy, pages: Pages) -> list[Route]:
     visitor = VisitorPages(privacy, pages)
     return [
         Route("/", visitor.statement, methods=["GET"]),
-        Route("/opt-out", visitor.show_choice, methods=["GET"]),
-        Route("/opt-out", visitor.choose, methods=["POST"]),
+        Route("/opt-out", visitor.choice, methods=["GET", "POST"]),
     ]
 
 
@@ -59,17 +58,19 @@ class VisitorPages:
             controller=self.privacy.declaration.controller,
         )
 
-    async def show_choice(self, request: Request) -> Response:
-        """Show what is in force for this browser. Changes nothing."""
+    async def choice(self, request: Request) -> Response:
+        """Show what is in force for this browser; a POST keeps another choice."""
+        if request.method == "POST":
+            return await self._choose(request)
         return self._choice_page(request, self._choice(request))
 
-    async def choose(self, request: Request) -> Response:
+    async def _choose(self, request: Request) -> Response:
         """Keep the visitor's choice in a cookie; a refusal also deletes what is recorded under their pseudonyms."""
-        if not is_same_origin(request):
-            return PlainTextResponse("This form must be sent from this website's own page.\n", 403)
+        if not is_same_origin(request, self.privacy.settings.base_url):
+            return self.pages.say("This form must be sent from this website's own page.", 403)
         answer = parse_choice(await _short_body(request))
         if answer is None:
-            return PlainTextResponse("The form was sent without a choice. Go back, and press one of the buttons.\n", 400)
+            return self.pages.say("The form was sent without a choice. Go back, and press one of the buttons.", 400)
         deleted = await self._delete_hits(request) if answer == REFUSED else None
         self.privacy.recorder.count(f"choice.{answer}")
         done = {"answer": answer, "deleted": deleted}
