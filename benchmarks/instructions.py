@@ -80,7 +80,9 @@ def report(peers: Sequence[str]) -> None:
 
 
 def cost(name: str, request: str) -> float:
-    """Return the instructions of one request: the slope between few and many."""
+    """Return the instructions of one request: the slope between few and many. What is not compiled yet is so beforehand."""
+    with temporary_folder() as folder:
+        run(child(name, request, 1, folder))
     return (count(name, request, MANY) - count(name, request, FEW)) / (MANY - FEW)
 
 
@@ -88,10 +90,13 @@ def count(name: str, request: str, requests: int) -> int:
     """Run a child under callgrind and return all instructions of its process."""
     with temporary_folder() as folder:
         out = folder / "callgrind.out"
-        child = [sys.executable, Path(__file__), "--child", name, request, requests, folder]
-        run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *map(str, child)])
+        run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *child(name, request, requests, folder)])
         totals = re.findall(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)
         return int(totals[-1])
+
+
+def child(name: str, request: str, requests: int, folder: Path) -> list[str]:
+    return [sys.executable, __file__, "--child", name, request, str(requests), str(folder)]
 
 
 def serve(name: str, request: str, requests: int, folder: Path) -> None:

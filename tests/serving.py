@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from itertools import product
 from pathlib import Path
@@ -109,9 +109,12 @@ class Server:
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(ask, [self.port] * CLIENTS, shares))
 
-    def stop(self, number: int, timeout: float = 10.0) -> int:
-        """Send a signal to the process, as a service manager does; returns its exit code, once it has ended."""
-        self.process.send_signal(number)
+    def stop(self, number: int, timeout: float = 10.0, *, workers: bool = False) -> int:
+        """Send a signal to the process, and with `workers` to all of its, as Ctrl-C does; returns its exit code, once it has ended."""
+        if workers:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -119,10 +122,8 @@ class Server:
 
     def kill(self) -> None:
         """Kill it and all its workers at once."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
 
 

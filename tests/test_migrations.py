@@ -113,11 +113,11 @@ def test_a_migration_that_breaks_off_leaves_nothing_and_can_be_made_again(store:
 
     known = sqlite._migrations()
     first = min(known)
-    monkeypatch.setattr(sqlite, "_migrations", lambda: {**known, first: known[first] + "\nCREATE TABLE page (again);\n"})
-    with pytest.raises(StoreError, match="already exists"):
-        store.open()
+    with monkeypatch.context() as broken:
+        broken.setattr(sqlite, "_migrations", lambda: {**known, first: known[first] + "\nCREATE TABLE page (again);\n"})
+        with pytest.raises(StoreError, match="already exists"):
+            store.open()
     assert schema() == []
-    monkeypatch.undo()
     store.open()
     assert len(query(MIGRATIONS)) == KNOWN
 

@@ -28,6 +28,8 @@ SERVERS = {
     "granian": ["granian", "--interface", "asgi", "--port", "PORT", "served:APP"],
 }
 
+NO_LIFESPAN = ("uvicorn, uvloop, no lifespan", "uvicorn, asyncio, no lifespan")
+
 
 def start(name: str, app: str, folder: Path) -> Server:
     return Server([part.replace("APP", app) for part in SERVERS[name]], folder)
@@ -37,26 +39,49 @@ def stored() -> list[str]:
     return [row["path"] for row in query("SELECT page.path FROM hit JOIN page ON page.id = hit.page")]
 
 
+# A server, an app in it, and whether the signal goes to the workers as well: a terminal and systemd tell all of them.
+ENDS = [
+    *[(name, "starlette", False) for name in SERVERS],
+    *[(name, "plain", False) for name in SERVERS if name not in ("hypercorn, 2 workers", *NO_LIFESPAN)],  # this app has none anyway
+    *[(name, "starlette", True) for name in ("uvicorn, 2 workers", "hypercorn, asyncio", "hypercorn, 2 workers", "granian")],
+]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-@pytest.mark.parametrize("app", ["starlette", "plain"])
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize(("name", "app", "workers"), ENDS)
 def test_told_to_end_it_has_stored_all_it_answered_and_ends_as_the_bare_app_does(
-    name: str, app: str, number: signal.Signals, tmp_path: Path
+    name: str, app: str, workers: bool, number: signal.Signals, tmp_path: Path
 ) -> None:
-    if app == "plain" and "no lifespan" in name:
-        pytest.skip("the app has none anyway")
     wrapped, bare = start(name, f"wrapped_{app}", tmp_path), start(name, f"bare_{app}", tmp_path)
     with serving(wrapped, bare):
         wrapped.ask_all(words(HITS))
-        codes = [wrapped.stop(number)]
+        codes = [wrapped.stop(number, workers=workers)]
         bare.ask_all(words(10))
-        codes.append(bare.stop(number))
+        codes.append(bare.stop(number, workers=workers))
     assert Counter(stored()) == Counter(words(HITS)), wrapped.output.read_text()
     assert codes[0] == codes[1], wrapped.output.read_text()
 
 
 @pytest.mark.parametrize("app", ["starlette", "plain"])
-@pytest.mark.parametrize("name", ["uvicorn, uvloop", "uvicorn, asyncio, no lifespan", "hypercorn, asyncio", "hypercorn, trio"])
+def test_an_impatient_second_ctrl_c_loses_nothing(app: str, tmp_path: Path) -> None:
+    server = start("uvicorn, uvloop", f"wrapped_{app}", tmp_path)
+    with serving(server):
+        ask(server.port, words(10))
+        server.process.send_signal(signal.SIGINT)
+        server.stop(signal.SIGINT)
+    assert Counter(stored()) == Counter(words(10)), server.output.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "app"),
+    [
+        ("uvicorn, uvloop", "starlette"),
+        ("uvicorn, uvloop", "plain"),
+        ("uvicorn, asyncio, no lifespan", "starlette"),
+        ("hypercorn, asyncio", "plain"),
+        ("hypercorn, trio", "plain"),
+    ],
+)
 def test_what_is_answered_after_the_signal_is_stored_too(name: str, app: str, tmp_path: Path) -> None:
     server = start(name, f"wrapped_{app}", tmp_path)
     with serving(server):
@@ -82,10 +107,10 @@ def test_killed_it_loses_the_last_second_at_most_and_damages_nothing(name: str, 
                 return
             answered[path] = time.monotonic()
 
-    for round_number in range(4):
+    for round_number in range(3):
         server = start(name, "wrapped_plain", tmp_path)
         with serving(server):
-            clients = [threading.Thread(target=keep_asking, args=(f"{'klmn'[round_number]}{client}",)) for client in "abcd"]
+            clients = [threading.Thread(target=keep_asking, args=(f"{'klm'[round_number]}{client}",)) for client in "abcd"]
             for client in clients:
                 client.start()
             time.sleep(1.5 + 0.13 * round_number)

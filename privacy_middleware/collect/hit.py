@@ -130,15 +130,22 @@ class Collector:
             """What is not declared has no way into a hit: in place of what takes it stands what takes nothing."""
             return take if item in rules.items else lambda *_: absent
 
+        tells = re.compile("(?:^|&)(?:utm_|{})".format("|".join(re.escape(name) + "=" for name in {"ref", *rules.query_params})).encode())
         self._visitor = taken("visitor", lambda visitor: visitor, None)
         self._address = taken("address", lambda address: address or None, None)
-        self._method = taken("page", lambda method: METHOD_NUMBERS.get(method, len(METHODS) - 1), 0)
-        self._page = taken("page", remember(lambda path, template: _page(path, template, rules.path_params)), "")
-        self._site = taken("site", remember(lambda host: _site(host, rules.sites)), "")
-        self._kind = taken("page", kind_of, OTHER)
-        self._status = taken("status", lambda status: status, 0)
+        page = taken("page", lambda path, template: _page(path, template, rules.path_params), "")
+        method_number = taken("page", lambda method: METHOD_NUMBERS.get(method, len(METHODS) - 1), 0)
+        site = taken("site", lambda host: _site(host, rules.sites), "")
+        kind = taken("page", kind_of, OTHER)
+        status_of = taken("status", lambda status: status, 0)
+
+        @remember
+        def place(method: str, path: str, template: Any, host: bytes, status: int, *told: bytes) -> tuple[int, str, str, int, int]:
+            """Return the columns from `method` to `status`, which follow from the same few facts."""
+            return method_number(method), page(path, template), site(host), kind(method, status, _ending(path), *told), status_of(status)
+
+        self._place = place
         self._source = taken("source", remember(lambda referrer, host: read_source(referrer, host, rules.own_hosts)), DIRECT)
-        tells = re.compile("(?:^|&)(?:utm_|{})".format("|".join(re.escape(name) + "=" for name in {"ref", *rules.query_params})).encode())
         self._campaign = taken("campaign", lambda query: campaign(query, rules.query_params) if tells.search(query) else "", "")
         self._agent = taken("agent", read_agent, NOBODY)
         self._language = taken("language", read_language, "")
@@ -157,11 +164,7 @@ class Collector:
             int(came * 1000),
             self._visitor(visitor),
             self._address(address),
-            self._method(method),
-            self._page(path, template),
-            self._site(host),
-            self._kind(method, status, content_type, _ending(path), disposition, content_range, purpose, request_type),
-            self._status(status),
+            *self._place(method, path, template, host, status, content_type, disposition, content_range, purpose, request_type),
             self._source(referrer.partition(b"?")[0], host) if referrer else DIRECT,
             self._campaign(query[:LONGEST_PART]) if query else "",
             self._agent(agent),
@@ -199,12 +202,11 @@ def _ending(path: str) -> str:
     return ending[:12] if dot else ""
 
 
-@lru_cache(maxsize=4096)
 def kind_of(
     method: str,
     status: int,
-    content_type: bytes,
     ending: str,
+    content_type: bytes,
     disposition: bytes,
     content_range: bytes,
     purpose: bytes,

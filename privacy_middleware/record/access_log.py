@@ -137,12 +137,7 @@ class Importer:
         return hits
 
     def _hit(self, line: bytes) -> Hit | None:
-        match = _LINE.match(line) if len(line) <= LONGEST_LINE else None
-        if match is None:
-            raise ValueError("not in the common or combined format")
-        host, address, stamp, request, status, sent, referrer, agent = match.groups()
-        if address == b"-":  # no virtual host in front: what was taken for one is the address, and this the identity
-            host, address = None, host or address
+        host, address, stamp, request, status, sent, referrer, agent = _plain_parts(line) or _odd_parts(line)
         time = parse_time(stamp)
         method, path, query = parse_request(request)
         if self.excluded is not None and self.excluded.match(path):
@@ -150,7 +145,8 @@ class Importer:
         salt = self._salt
         if salt is None or not salt.starts <= time < salt.ends:
             salt = self._salt = self._salt_of(time)
-        host, referrer, agent = (host or b"").lower().partition(b":")[0], _value(referrer), _value(agent)
+        host = host.lower().partition(b":")[0] if host else b""
+        referrer, agent = _value(referrer), _value(agent)
         fields = (  # of an Exchange
             time / 1000, _NOBODY, method, path, None, query, host, referrer, agent, b"", b"", b"",
             int(status), b"", b"", b"", 0 if sent == b"-" else int(sent), 1, 0,
@@ -207,22 +203,56 @@ def _batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-@lru_cache(maxsize=8192)
+Parts = tuple[bytes | None, bytes, bytes, bytes, bytes, bytes, bytes | None, bytes | None]
+"""Virtual host, address, time, request, status, bytes, referrer, agent, as they stand in the line."""
+
+
+def _plain_parts(line: bytes) -> Parts | None:
+    """Take the usual line apart by its quotes, five times as fast as by the pattern; None if it is not so plain."""
+    quoted = line.split(b'"', 6)
+    if len(quoted) != 7 or b"\\" in line or len(line) > LONGEST_LINE:
+        return None
+    before, request, between, referrer, _, agent, _ = quoted
+    words, numbers = before.split(b" "), between.split(b" ")
+    if len(words) != 6 or len(numbers) != 4 or words[3][:1] != b"[" or words[4][-1:] != b"]":
+        return None
+    _, status, sent, _ = numbers
+    if len(status) != 3 or not status.isdigit() or not (sent.isdigit() or sent == b"-"):
+        return None
+    return None, words[0], words[3][1:] + b" " + words[4][:-1], request, status, sent, referrer, agent
+
+
+def _odd_parts(line: bytes) -> Parts:
+    match = _LINE.match(line) if len(line) <= LONGEST_LINE else None
+    if match is None:
+        raise ValueError("not in the common or combined format")
+    host, address, stamp, request, status, sent, referrer, agent = match.groups()
+    if address == b"-":  # no virtual host in front: what was taken for one is the address, and this the identity
+        host, address = None, host or address
+    return host, address, stamp, request, status, sent, referrer, agent
+
+
 def parse_time(stamp: bytes) -> int:
     """Return epoch milliseconds of `17/May/2015:10:05:03 +0200`.
 
     Raises:
         ValueError: if it is no such time.
     """
+    second = stamp[18:20]
+    if not second.isdigit():
+        raise ValueError("its time cannot be read")
+    return _minute(stamp[:17], stamp[21:26]) + min(59, int(second)) * 1000
+
+
+@lru_cache(maxsize=8192)
+def _minute(stamp: bytes, offset: bytes) -> int:
     try:
-        day, month, year = int(stamp[0:2]), _MONTHS[stamp[3:6]], int(stamp[7:11])
-        hour, minute, second = int(stamp[12:14]), int(stamp[15:17]), min(59, int(stamp[18:20]))
-        offset = stamp[21:26] or b"+0000"
-        minutes = int(offset[1:3]) * 60 + int(offset[3:5])
+        day, month, year, hour, minute = int(stamp[0:2]), _MONTHS[stamp[3:6]], int(stamp[7:11]), int(stamp[12:14]), int(stamp[15:17])
+        minutes = int(offset[1:3] or 0) * 60 + int(offset[3:5] or 0)
         if not 1970 <= year <= 2100:
             raise ValueError
         zone = timezone(timedelta(minutes=-minutes if offset[:1] == b"-" else minutes)) if minutes else UTC
-        return int(datetime(year, month, day, hour, minute, second, tzinfo=zone).timestamp()) * 1000
+        return int(datetime(year, month, day, hour, minute, tzinfo=zone).timestamp()) * 1000
     except (KeyError, ValueError, OverflowError):
         raise ValueError("its time cannot be read") from None
 
