@@ -8,7 +8,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import anyio
-import anyio.to_thread
 
 from .collect.agent import LONGEST_AGENT
 from .collect.choice import CHOICE_HEADERS as _MAY_CHOOSE
@@ -112,6 +111,7 @@ class PrivacyMiddleware:
             return None
         headers = scope["headers"]
         if headers.__class__ is not list and headers.__class__ is not tuple:
+            scope["privacy"] = self._view
             return None  # an iterator is the host's to read, once; and without a choice nothing is recorded
         found = dict(headers)
         cookie = found.get(b"cookie")
@@ -135,7 +135,7 @@ class PrivacyMiddleware:
         choice = _UNDECIDED
         choosing = [header for header in headers if header[0] in _MAY_CHOOSE and (header[0] != b"cookie" or _COOKIE in header[1])]
         if choosing:
-            choice = read_choice(choosing, self._signals)
+            choice = read_choice(choosing, self._signals, secure=scope.get("scheme") == "https")
         scope["privacy"] = self._view_of(choice, root)
         return choice.opted_out
 
@@ -156,10 +156,12 @@ class PrivacyMiddleware:
             from .site.app import make_site
 
             self._site = make_site(self.privacy)
-        if not self._prepared:
-            self._prepare()
+        self._prepare()
+        root, path = scope.get("root_path", ""), scope["path"]
+        if not path.startswith(root):  # behind a proxy that strips the root path, as FastAPI's root_path has it
+            path = root + path
         try:
-            await self._site({**scope, "root_path": scope.get("root_path", "") + self._mount}, receive, send)
+            await self._site({**scope, "root_path": root + self._mount, "path": path}, receive, send)
         except Exception as error:  # Starlette has answered 500; the server need not hear of it
             self.recorder.fault(error)
 
@@ -188,13 +190,19 @@ class PrivacyMiddleware:
 
     def _prepare(self) -> None:
         """Once a process that serves: see to it that what is queued at the end is committed."""
+        if self._prepared:
+            return
         self._prepared = True
         flush_at_exit(self.recorder)
         flush_on_sigterm(self.recorder)  # also with a lifespan: some servers end their workers in the middle of it
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> Any:
         async def watched(message: Message) -> None:
-            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+            if message["type"] == "lifespan.startup.complete":
+                # From now on salts are destroyed and visits purged in time, also if nobody comes.
+                self._prepare()
+                self.recorder.start()
+            elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
                 await self._flush()
             await send(message)
 
@@ -209,11 +217,17 @@ class PrivacyMiddleware:
         return client_address(peer, forwarded, self.trusted)
 
     async def _flush(self) -> None:
-        """Commit what is queued, in a thread, also where the server has cancelled the task."""
-        if self.recorder.is_idle:
-            return
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self.recorder.flush, SECONDS)
+        """Commit what is queued, also where the server has cancelled the task; look on instead of waiting in a thread."""
+        recorder, end = self.recorder, monotonic() + SECONDS
+        if recorder.ending and monotonic() > recorder.ending:
+            recorder.ending = 0.0  # the process was told to end and did not
+        try:
+            with anyio.CancelScope(shield=True):
+                while not recorder.is_idle and monotonic() < end:
+                    recorder.hurry()
+                    await anyio.sleep(0.005)
+        except Exception as error:  # whatever it is, the host goes on
+            recorder.fault(error)
 
 
 def _no_start(error: PrivacyError) -> ASGIApp:
@@ -244,7 +258,7 @@ class _Watch:
     """
 
     __slots__ = (
-        "_bytes", "_found", "_headers", "_middleware", "_receive", "_scope", "_send", "_started", "_status", "_time", "ended",
+        "_bytes", "_found", "_headers", "_middleware", "_receive", "_root", "_scope", "_send", "_started", "_status", "_time", "ended",
     )  # fmt: skip
 
     def __init__(self, middleware: PrivacyMiddleware, scope: Scope, found: dict[bytes, bytes], receive: Receive, send: Send) -> None:
@@ -257,13 +271,17 @@ class _Watch:
         self._started = monotonic()
         self._status = self._bytes = 0
         self._headers: Any = ()
+        self._root = scope["root_path"] if "root_path" in scope else ""
         self.ended = False
 
     async def receive(self) -> Message:
         message = await self._receive()
-        if message["type"] == "http.disconnect" and not self.ended:
-            self._status = self._status or CLIENT_CLOSED_REQUEST
-            self.end(completed=0)
+        try:
+            if message["type"] == "http.disconnect" and not self.ended:
+                self._status = self._status or CLIENT_CLOSED_REQUEST
+                self.end(completed=0)
+        except Exception as error:  # as in send
+            self._middleware.recorder.fault(error)
         return message
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -325,16 +343,20 @@ class _Watch:
                         content_type = value
                     elif name == b"content-disposition":
                         disposition = value
-            endpoint = scope["endpoint"] if "endpoint" in scope else None
-            templates = middleware.templates
             method = scope["method"]
+            templates = middleware.templates
+            try:
+                mounted = "root_path" in scope and scope["root_path"] != self._root
+                template = templates.find(scope, self._root) if mounted else templates.known[scope["endpoint"]]
+            except (KeyError, TypeError):  # not seen before, none, or one that cannot be a key
+                template = templates.find(scope, self._root)
             # The fields of an Exchange: a plain tuple costs a quarter of a named one, and the writer names them.
             fields = (
                 now,
                 visitor,
                 method,
                 scope["path"][:LONGEST_PART],
-                templates.known[endpoint] if endpoint in templates.known else templates.find(scope),
+                template,
                 scope["query_string"][:LONGEST_PART],
                 host,
                 found[b"referer"][:LONGEST_PART] if b"referer" in found else b"",
@@ -355,4 +377,4 @@ class _Watch:
             else:
                 recorder.put(fields)
         except Exception as error:  # see send
-            recorder.fault(error)
+            recorder.lost(error)

@@ -22,7 +22,7 @@ from .collect.visitor import date_of, day_number, day_of
 from .errors import PrivacyError, StoreError
 from .privacy import Privacy, excluded
 from .record.access_log import Importer, Outcome, read_lines
-from .record.recorder import finish_purge
+from .record.purge import finish_purge, first_kept
 from .settings import Settings, effective, settings_table
 from .statistics.reports import DIMENSIONS, Report, report
 from .store import queries
@@ -97,7 +97,7 @@ def _config(options: argparse.Namespace) -> int:
 
 def _status(_: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
-    store = _open(privacy, create=False)
+    store = _open_to_read(privacy)
     try:
         stored = store.rows(queries.HITS_STORED)[0]
         counters = {row["name"]: row["amount"] for row in store.rows(queries.COUNTERS)}
@@ -115,16 +115,19 @@ def _status(_: argparse.Namespace) -> int:
         print(f"{kind:11} {what}: {amount}")
     if not any(name.startswith("dropped.") for name in counters):
         print("dropped     nothing")
-    return _status_problems(privacy, stored["first"])
+    return _status_problems(privacy, stored["first"], salts)
 
 
-def _status_problems(privacy: Privacy, first: int | None) -> int:
+def _status_problems(privacy: Privacy, first: int | None, salts: Sequence[int]) -> int:
     problems = []
     if not _is_writable(privacy.store.path):
         problems.append(f"{privacy.store.path} or its folder cannot be written: nothing is recorded; mend the permissions")
-    oldest_due = day_of(int(time.time() * 1000), privacy.settings.zone) - privacy.settings.retention_days
-    if first is not None and first < oldest_due - 1:
+    now, settings = int(time.time() * 1000), privacy.settings
+    if first is not None and first < first_kept(now, settings.zone, settings.retention_days) - 1:
         problems.append("visits past their retention are still there; is the app running? Else run `privacy-middleware purge`")
+    if salts and salts[0] < day_of(now, settings.zone) - 1:
+        problems.append("a salt is older than yesterday's; is the app running? Else run `privacy-middleware purge`")
+    problems += [f"{path} is a damaged copy; read what you can, then delete it: it holds visits" for path in privacy.store.set_asides()]
     if not privacy.declaration.controller.name:
         problems.append("the statement names nobody responsible; declare [controller] in privacy.toml")
     for problem in problems:
@@ -145,10 +148,10 @@ def _stats(options: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
     zone = privacy.settings.zone
     last = options.last or date_of(day_of(int(time.time() * 1000), zone))
-    first = options.first or last - timedelta(days=DEFAULT_DAYS)
+    first = options.first or last - timedelta(days=DEFAULT_DAYS - 1)
     if first > last:
         raise PrivacyError(f"--from {first} is after --to {last}; swap them")
-    store = _open(privacy, create=False)
+    store = _open_to_read(privacy)
     try:
         result = report(store, first=day_number(first), last=day_number(last), zone=zone, by=options.by)
     finally:
@@ -164,7 +167,7 @@ def _as_json(result: Report, _: str | None) -> str:
 
 def _as_csv(result: Report, by: str | None) -> str:
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     if by:
         writer.writerow([by, *_HEADINGS])
         writer.writerows([_harmless(row.value), row.visitors, row.visits, row.page_views, row.hits] for row in result.rows)
@@ -203,8 +206,7 @@ def _import(options: argparse.Namespace) -> int:
             store,
             rules=privacy.recorder.rules,
             zone=settings.zone,
-            # The oldest, so that what was imported is still known after a new key was put before it.
-            key=privacy.secret_keys[-1] if store else "",
+            keys=privacy.secret_keys if store else (),
             excluded=_not_imported(settings),
         )
         for name in options.files:
@@ -247,7 +249,7 @@ def _say_outcome(name: str, outcome: Outcome, *, dry: bool) -> None:
 
 def _say_age(outcome: Outcome, settings: Settings) -> None:
     """What is older than the retention goes with the next purge; whoever imports it should know."""
-    oldest_kept = day_of(int(time.time() * 1000), settings.zone) - settings.retention_days
+    oldest_kept = first_kept(int(time.time() * 1000), settings.zone, settings.retention_days)
     if outcome.first_day is not None and outcome.first_day < oldest_kept:
         print(f"  note: visits before {date_of(oldest_kept)} are older than PRIVACY_RETENTION_DAYS and go with the next purge")
 
@@ -258,19 +260,32 @@ def _purge(_: argparse.Namespace) -> int:
     now, zone = int(time.time() * 1000), privacy.settings.zone
     today = day_of(now, zone)
     try:
-        salts = store.destroy_salts(before=today - 1)
-        hits = sum(store.purge(before=today - privacy.settings.retention_days))
+        salts = store.destroy_salts(before=today - 1, after=today + 1)
+        kept = first_kept(now, zone, privacy.settings.retention_days)
+        hits = sum(store.purge(before=kept, after=today + 1))
         finish_purge(store, now=now, zone=zone)
         store.checkpoint()
     finally:
         store.close()
-    print(f"deleted {hits} hits of days before {date_of(today - privacy.settings.retention_days)}, and {salts} salts")
+    print(f"deleted {hits} hits of days before {date_of(kept)}, and {salts} salts")
     return 0
 
 
 def _open(privacy: Privacy, *, create: bool) -> SQLiteStore:
     store = privacy.store
-    if not create and not store.path.exists():
-        raise StoreError(f"there is no database {store.path} yet; start the app first, or set PRIVACY_DATABASE_URL")
+    if not create:
+        _check_there(store)
     store.open(mend=False)
     return store
+
+
+def _open_to_read(privacy: Privacy) -> SQLiteStore:
+    store = privacy.store
+    _check_there(store)
+    store.open_to_read()
+    return store
+
+
+def _check_there(store: SQLiteStore) -> None:
+    if not store.path.exists():
+        raise StoreError(f"there is no database {store.path} yet; start the app first, or set PRIVACY_DATABASE_URL")

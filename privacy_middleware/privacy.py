@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from fnmatch import translate
 from functools import cached_property
@@ -22,6 +23,8 @@ from .collect.hit import Rules
 from .declaration import Declaration, load_declaration
 from .record.recorder import Recorder
 from .settings import Settings, load_settings
+from .statement.text import write_statement
+from .statement.versions import in_force_since
 from .store.sqlite import SQLiteStore
 
 logger = logging.getLogger("privacy_middleware")
@@ -40,8 +43,18 @@ class Privacy:
             zone=settings.zone,
             retention_days=settings.retention_days,
             address=settings.ip,
-            prepare=lambda: self.secret_keys,
+            opened=self._note_statement,
+            pepper=self._pepper,
         )
+        self.statement = write_statement(declaration, settings, self.recorder.rules)
+        self.statement_since: int | None = None
+        """Since when (epoch milliseconds) this statement is in force; None until the database was opened."""
+
+    def _pepper(self) -> bytes:
+        return self.secret_keys[0].encode()
+
+    def _note_statement(self, store: SQLiteStore) -> None:
+        self.statement_since = in_force_since(store, self.statement, now=int(time.time() * 1000))
 
     @cached_property
     def secret_keys(self) -> tuple[str, ...]:

@@ -55,6 +55,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Without secrets: a settings object may end up in a log or a traceback."""
         return f"Settings(database_url={mask_url(self.database_url)!r}, path={self.path!r}, ip={self.ip!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """For tracebacks that show variables: without secrets, too."""
+        return [("path", self.path), ("ip", self.ip)]
+
     @property
     def database_path(self) -> Path:
         """The SQLite file that `database_url` names."""
@@ -82,7 +86,7 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 def _database_url(text: str) -> str:
-    if not text.startswith("sqlite:///") or text in ("sqlite:///", "sqlite:///:memory:") or "\0" in text:
+    if not text.startswith("sqlite:///") or text in ("sqlite:///", "sqlite:///:memory:") or set("\0?") & set(text):
         raise ValueError("is not a database this version can use; write sqlite:///path/to/privacy.db")
     return text
 
@@ -205,7 +209,7 @@ SETTINGS: Final = (
         secret=True,
     ),
     Setting("path", "/privacy", _path, "Where the privacy pages are mounted."),
-    Setting("base_url", "", _base_url, "The site's public address, used for links; the Host header is never trusted for them."),
+    Setting("base_url", "", _base_url, "The site's public address: tells own pages from sources, and https behind a proxy."),
     Setting("policy", DEFAULT_POLICY, str, "The declaration: a path to a TOML file, or TOML itself."),
     Setting("trusted_proxies", "0", _trusted_proxies, "Whose X-Forwarded-For counts: networks (`10.0.0.0/8,::1`) or a number of hops."),
     Setting("ip", "truncated", _choice("truncated", "none", "full"), "The address kept: `truncated` (/24, /48), `none`, or `full`."),
@@ -216,7 +220,7 @@ SETTINGS: Final = (
     Setting("exclude_paths", "", _paths, "Paths that are never recorded; `*` stands for anything: `/health,/internal/*`."),
     Setting("query_params", "", _names, "Query parameters kept besides `utm_*` and `ref`. No other is."),
     Setting("path_params", "", _names, "Route parameters whose value is kept: `slug` makes `/blog/{slug}` `/blog/hello`."),
-    Setting("frame_ancestors", "", _origins, "Origins that may show the opt-out page in a frame."),
+    Setting("frame_ancestors", "", _origins, "Origins of the same site that may show the opt-out page in a frame."),
     Setting("disabled", "0", _flag, "`1` switches everything off: the app runs as if it were not wrapped."),
 )
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
@@ -233,7 +237,7 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     problems: list[str] = []
-    given = {name: ("keyword", _text(value)) for name, value in (keywords or {}).items()}
+    given = {name: ("keyword", _text(value)) for name, value in (keywords or {}).items() if value is not None}
     problems += [f"{name} is not a setting; known are {', '.join(_BY_NAME)}" for name in given if name not in _BY_NAME]
     from_environment = _read_environment(environ, problems)
     policy_origin, policy_text = given.get("policy") or from_environment.get("policy") or ("default", DEFAULT_POLICY)
@@ -258,7 +262,7 @@ def load_settings(
 
 def read_policy(text: str, problems: list[str], *, must_exist: bool) -> dict[str, Any]:
     """Parse privacy.toml from a path or from TOML itself; a missing default file is an empty policy."""
-    inline = "\n" in text or "=" in text
+    inline = "\n" in text or ("=" in text and not text.endswith(".toml"))
     where = "the inline text" if inline else repr(text)
     try:
         return tomllib.loads(text if inline else Path(text).read_text(encoding="utf-8"))

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from privacy_middleware.cli import main
 from privacy_middleware.collect.agent import read_agent
 from privacy_middleware.collect.hit import KINDS, METHODS, Rules
-from privacy_middleware.collect.visitor import Salt, date_of, day_number, identity_of
+from privacy_middleware.collect.visitor import date_of, day_number
 from privacy_middleware.declaration import VISIT_ITEMS
 from privacy_middleware.errors import ImportFault
 from privacy_middleware.record import access_log
@@ -56,14 +56,14 @@ def store() -> Iterator[SQLiteStore]:
 
 
 def run(store: SQLiteStore, data: bytes, *, zone: tzinfo = UTC, dry: bool = False, excluded: re.Pattern[str] | None = None) -> Outcome:
-    importer = Importer(store, rules=RULES, zone=zone, key=KEY, excluded=excluded)
+    importer = Importer(store, rules=RULES, zone=zone, keys=[KEY], excluded=excluded)
     return importer.run(iter(io.BytesIO(data)), dry=dry)
 
 
 def run_file(store: SQLiteStore, name: str) -> Outcome:
     lines, raw = read_lines(name)
     with raw:
-        return Importer(store, rules=RULES, zone=UTC, key=KEY).run(lines)
+        return Importer(store, rules=RULES, zone=UTC, keys=[KEY]).run(lines)
 
 
 def one(store: SQLiteStore, data: bytes) -> dict[str, Any]:
@@ -321,13 +321,13 @@ def test_two_imports_of_one_day_cannot_be_linked(store: SQLiteStore):
     assert first["visitor"] != second["visitor"]
 
 
-@pytest.mark.parametrize(("prefix", "host"), [("", b""), ("www.example.org ", b"www.example.org")])
-@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
-def test_on_a_day_whose_salt_is_alive_that_salt_is_used(store: SQLiteStore, prefix: str, host: bytes, address: str):
-    today = datetime.now(UTC)
-    salt = Salt(store.salt(day_number(today.date()), bytes(32)), day=day_number(today.date()), zone=UTC)
-    run(store, prefix.encode() + line(address=address, at=today.strftime("%d/%b/%Y:%H:%M:%S +0000")))
-    assert hits()[0]["visitor"] == salt.pseudonym(identity_of(address, FIREFOX.encode(), host))
+def test_lines_from_the_time_since_which_visits_are_recorded_live_are_left_out(store: SQLiteStore):
+    begun = datetime.now(UTC).replace(microsecond=0)
+    store.set_mark("live", int(begun.timestamp()) * 1000)
+    stamps = [(begun + timedelta(seconds=seconds)).strftime("%d/%b/%Y:%H:%M:%S +0000") for seconds in (-1, 0, 1)]
+    outcome = run(store, b"".join(line(f"/{number}", at=stamp) for number, stamp in enumerate(stamps)))
+    assert (outcome.imported, outcome.excluded) == (1, 2)
+    assert [hit["path"] for hit in hits()] == ["/0"]
 
 
 @pytest.mark.parametrize("form", ["{} - - ", "{} - jane.doe ", "www.example.org {} - - "])
@@ -367,7 +367,7 @@ def test_bad_lines_are_not_told_again(store: SQLiteStore):
 
 
 def test_the_same_log_given_twice_in_one_command_is_imported_once(store: SQLiteStore):
-    importer = Importer(store, rules=RULES, zone=UTC, key=KEY)
+    importer = Importer(store, rules=RULES, zone=UTC, keys=[KEY])
     outcomes = [importer.run(iter(io.BytesIO(log(20)))) for _ in range(2)]
     assert [outcome.imported for outcome in outcomes] == [20, 0]
     assert count(store) == 20
@@ -423,10 +423,16 @@ def test_a_log_is_recognised_renamed_and_compressed(store: SQLiteStore):
     assert count(store) == 30
 
 
-def test_the_digest_of_a_log_needs_the_key(store: SQLiteStore):
+def test_after_a_rotation_of_keys_a_log_is_recognised_by_the_old_one(store: SQLiteStore):
     run(store, log(5))
-    other = Importer(store, rules=RULES, zone=UTC, key="another-key").run(iter(io.BytesIO(log(5))))
-    assert other.known == 0
+    rotated = Importer(store, rules=RULES, zone=UTC, keys=["another-key", KEY]).run(iter(io.BytesIO(log(5))))
+    assert rotated.known == 5
+
+
+def test_without_the_key_of_earlier_imports_nothing_is_imported_twice_by_mistake(store: SQLiteStore):
+    run(store, log(5))
+    with pytest.raises(ImportFault, match="PRIVACY_SECRET_KEYS"):
+        Importer(store, rules=RULES, zone=UTC, keys=["another-key"])
 
 
 # --- interrupted -----------------------------------------------------------------------------------------------------------
@@ -441,7 +447,7 @@ def broken(data: bytes, after: int) -> Iterator[bytes]:
 def test_an_interrupted_import_goes_on_where_it_was(store: SQLiteStore, after: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(access_log, "BATCH", 10)
     with pytest.raises(KeyboardInterrupt):
-        Importer(store, rules=RULES, zone=UTC, key=KEY).run(broken(log(40), after))
+        Importer(store, rules=RULES, zone=UTC, keys=[KEY]).run(broken(log(40), after))
     assert count(store) in (after // 10 * 10, after)
     outcome = run(store, log(40))
     assert outcome.known + outcome.imported == 40
@@ -504,7 +510,7 @@ def test_excluded_paths_are_counted_and_not_imported(store: SQLiteStore):
 
 def test_what_is_not_declared_is_not_taken(store: SQLiteStore):
     bare = Rules(frozenset({"time", "page"}), frozenset(), frozenset(), frozenset())
-    Importer(store, rules=bare, zone=UTC, key=KEY).run(iter([line("/x", referrer="https://example.net/")]))
+    Importer(store, rules=bare, zone=UTC, keys=[KEY]).run(iter([line("/x", referrer="https://example.net/")]))
     [hit] = hits()
     assert (hit["path"], hit["visitor"], hit["browser"], hit["source_kind"], hit["status"], hit["sent"]) == ("/x", None, "", "", 0, 0)
 
@@ -512,7 +518,7 @@ def test_what_is_not_declared_is_not_taken(store: SQLiteStore):
 def test_progress_is_told_in_bytes(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(access_log, "BATCH", 10)
     told: list[int] = []
-    Importer(store, rules=RULES, zone=UTC, key=KEY).run(iter(io.BytesIO(log(25))), progress=told.append)
+    Importer(store, rules=RULES, zone=UTC, keys=[KEY]).run(iter(io.BytesIO(log(25))), progress=told.append)
     assert len(told) == 3
     assert sum(told) == len(log(25))
 

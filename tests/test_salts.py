@@ -10,7 +10,7 @@ import pytest
 from privacy_middleware.store.sqlite import SQLiteStore
 
 from .conftest import query
-from .test_recorder import Clock, forget, make_app, make_recorder, script, visit, visitors, work, write_lock
+from .test_recorder import IDENTITY, Clock, make_app, make_recorder, script, visit, visitors, work, write_lock
 
 ADDRESS, AGENT = "198.51.100.233", "Mozilla/5.0 (Canary; rv:1.2.3) QuiteUnusual/4.5"
 
@@ -135,7 +135,7 @@ def test_a_salt_that_another_process_deleted_before_it_died_is_destroyed_too(oth
     work(recorder)
     salt = salt_of(clock.today)
     clock.move(days=2)
-    other_connection.destroy_salts(before=clock.today - 1)  # and dies before it has emptied the journal
+    other_connection.destroy_salts(before=clock.today - 1, after=clock.today + 1)  # and dies before it has emptied the journal
     work(recorder)
     assert query("SELECT day FROM salt") == [{"day": clock.today}]
     assert where(salt) == []
@@ -180,7 +180,7 @@ def test_who_was_forgotten_is_in_no_file_after_the_second_day() -> None:
     visit(recorder)
     recorder.flush()
     visitor = visitors()[0]
-    forget(recorder, visitor)
+    recorder.forget(IDENTITY).result(5)
     pseudonym = visitor.to_bytes(8, "big", signed=True)
     assert where(pseudonym) != []
     clock.move(days=2)

@@ -115,7 +115,7 @@ def test_the_owners_facts_and_words_are_shown_and_harmless() -> None:
     [
         ({"retention_days": 7}, "7 days"),
         ({"retention_days": 1}, "one day"),
-        ({"ip": "none"}, "Your network address is not kept at all"),
+        ({"ip": "none"}, "Your network address is not kept in it"),
         ({"ip": "full"}, "full network address"),
         ({"ip": "truncated"}, "shortened"),
         ({"signals": "gpc=ignore,dnt=ignore"}, "We do not take"),

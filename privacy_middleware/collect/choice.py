@@ -38,20 +38,21 @@ class Choice(msgspec.Struct, frozen=True):
         return self.explicit == REFUSED if self.explicit else self.signal is not None
 
 
-def read_choice(headers: Headers, signals: dict[str, bool]) -> Choice:
-    """Return the visitor's choice; `signals` says which signals are honoured.
+def read_choice(headers: Headers, signals: dict[str, bool], *, secure: bool = False) -> Choice:
+    """Return the visitor's choice; `signals` says which signals are honoured, `secure` that the request came over https.
 
-    A header that is repeated counts if any one of its values refuses. A choice cookie whose value is neither
-    of ours counts as a refusal: when the choice cannot be read, nothing is recorded.
+    Over https, the cookie without `__Host-` may refuse but not allow: another host of the same domain can plant it. A header
+    that is repeated counts if any one of its values refuses. A choice cookie whose value is neither of ours counts as a
+    refusal: when the choice cannot be read, nothing is recorded.
     """
     explicit: str | None = None
     signal: Signal | None = None
     for name, value in headers:
         if name == b"cookie":
-            explicit = _stricter(explicit, _explicit(value))
-        elif name == b"sec-gpc" and value.strip() == b"1" and signals["gpc"]:
+            explicit = _stricter(explicit, _explicit(value, secure=secure))
+        elif name == b"sec-gpc" and signals["gpc"] and b"1" in _values(value):
             signal = "gpc"
-        elif name == b"dnt" and value.strip()[:1] == b"1" and signals["dnt"]:
+        elif name == b"dnt" and signals["dnt"] and any(one[:1] == b"1" for one in _values(value)):
             signal = signal or "dnt"
     return Choice(explicit, signal)
 
@@ -67,12 +68,20 @@ def stale_cookie() -> str:
     return f"{COOKIE}=; Max-Age=0; Path=/; SameSite=Lax; HttpOnly"
 
 
-def _explicit(cookie: bytes) -> str | None:
+def _values(header: bytes) -> list[bytes]:
+    """Split what a proxy may have joined of repeated headers (RFC 9110, 5.3)."""
+    return [value.strip() for value in header.split(b",")]
+
+
+def _explicit(cookie: bytes, *, secure: bool) -> str | None:
     found: str | None = None
     for pair in cookie.split(b";"):
-        name, _, value = pair.strip().partition(b"=")
-        if name in (COOKIE.encode(), SECURE_COOKIE.encode()):
-            found = _stricter(found, ALLOWED if value.strip(b'"') == ALLOWED.encode() else REFUSED)
+        name, _, value = (part.strip() for part in pair.partition(b"="))
+        if name not in (COOKIE.encode(), SECURE_COOKIE.encode()):
+            continue
+        choice = ALLOWED if value.strip(b'"') == ALLOWED.encode() else REFUSED
+        if choice == REFUSED or not secure or name == SECURE_COOKIE.encode():
+            found = _stricter(found, choice)
     return found
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from .agent import Agent, read_agent
-from .page import campaign, clean, matches, page_name
+from .page import campaign, clean, matches, page_name, scrub_path
 from .source import DIRECT, Source, read_source
 from .visitor import Visitor
 
@@ -144,14 +144,21 @@ class Collector:
             """Return the columns from `method` to `status`, which follow from the same few facts."""
             return method_number(method), page(path, template), site(host), kind(method, status, _ending(path), *told), status_of(status)
 
+        source = remember(lambda referrer, host: read_source(referrer, host, rules.own_hosts))
+        self._remembered = (place, source)
         self._place = place
-        self._source = taken("source", remember(lambda referrer, host: read_source(referrer, host, rules.own_hosts)), DIRECT)
+        self._source = taken("source", source, DIRECT)
         self._campaign = taken("campaign", lambda query: campaign(query, rules.query_params) if tells.search(query) else "", "")
         self._agent = taken("agent", read_agent, NOBODY)
         self._language = taken("language", read_language, "")
         self._sent = taken("bytes", lambda sent: sent, 0)
         self._aborted = taken("status", lambda completed: 1 - completed, 0)
         self._duration = taken("duration", lambda seconds: int(seconds * 1000), 0)
+
+    def forget(self) -> None:
+        """Empty every memory of what requests held: it must not outlive the day's salt, nor what a visitor had erased."""
+        for remembered in (*self._remembered, campaign, scrub_path, read_source, read_agent, read_language):
+            remembered.cache_clear()
 
     def hit(self, fields: tuple[Any, ...], *, day: int, visitor: int | None) -> Hit:
         """Build the hit of an exchange, given as its bare fields."""

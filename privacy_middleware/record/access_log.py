@@ -1,8 +1,9 @@
 """Imports access logs in the common and combined formats, through the same rules as live visits.
 
-Addresses become pseudonyms under salts that are made for the import and thrown away (days whose salt is still alive use
-that one). What was imported before is recognised by a keyed hash of all lines from the file's first on, so that the same
-log, also compressed, renamed or grown since, is never imported twice.
+Addresses become pseudonyms under salts that are made for the import and thrown away. Lines from the time since when visits
+are recorded live are left out: they are recorded already, or were refused. What was imported before is recognised by a
+keyed hash of all lines from the file's first on, so that the same log, also compressed, renamed or grown since, is never
+imported twice.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import secrets
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from hashlib import blake2b
@@ -40,6 +41,8 @@ _LINE: Final = re.compile(
     rb'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?P<bytes>\d+|-)'
     rb'(?: "(?P<referrer>(?:[^"\\]|\\.)*)" "(?P<agent>(?:[^"\\]|\\.)*)")?'
 )
+_UNKNOWN_RANGE: Final = b"bytes 1-1/*"
+"""A log does not say which part of a file a 206 sent; most go on with a download that an earlier line counts."""
 _NOBODY: Final = (None, b"", b"")
 _ESCAPE: Final = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))")
 _METHOD: Final = re.compile(r"[A-Z]{1,20}")
@@ -72,7 +75,7 @@ class Importer:
         *,
         rules: Rules,
         zone: tzinfo,
-        key: str,
+        keys: Sequence[str],
         excluded: re.Pattern[str] | None = None,
     ) -> None:
         """Without a store, as for a dry run before there is one, nothing is known from before and nothing is written."""
@@ -80,11 +83,25 @@ class Importer:
         self._collector = Collector(rules)
         self.zone = zone
         self.excluded = excluded
-        self._key = blake2b(key.encode(), digest_size=32).digest()
-        self._salts = {day: Salt(value, day=day, zone=zone) for day, value in (store.live_salts() if store else {}).items()}
+        self._salts: dict[int, Salt] = {}
+        live = store.mark("live") if store else None
+        self._live = live if live is not None else sys.maxsize
         self._known = store.imported() if store else set()
+        self._key = self._recognise(keys)
         self._salt: Salt | None = None
         self._pseudonym = lru_cache(maxsize=65_536)(self._make_pseudonym)
+
+    def _recognise(self, keys: Sequence[str]) -> bytes:
+        """Return the key under which earlier imports are known again: the newest, unless they were made under another."""
+        derived = [blake2b(key.encode(), digest_size=32).digest() for key in keys or [""]]
+        checks = {(0, blake2b(key=key, digest_size=16).digest()): key for key in derived}
+        found = next((key for check, key in checks.items() if check in self._known), None)
+        if found is None and self._known:
+            raise ImportFault(
+                "logs were imported under a secret key that is not given any more, so that they would not be recognised; "
+                "put it back, as the last of PRIVACY_SECRET_KEYS"
+            )
+        return found or derived[0]
 
     def run(self, lines: Iterator[bytes], *, dry: bool = False, progress: Callable[[int], object] = bool) -> Outcome:
         """Import lines; `progress` is told the bytes of each batch. With `dry`, everything but the writing."""
@@ -104,6 +121,7 @@ class Importer:
             if fresh and not dry and self.store:
                 with self.store.transaction():
                     self.store.add_hits(hits)
+                    self.store.add_imported(0, blake2b(key=self._key, digest_size=16).digest())
                     self.store.add_imported(outcome.lines, running.digest())
                 self._known.add((outcome.lines, running.digest()))
             progress(sum(map(len, batch)))
@@ -140,6 +158,8 @@ class Importer:
         host, address, stamp, request, status, sent, referrer, agent = _plain_parts(line) or _odd_parts(line)
         time = parse_time(stamp)
         method, path, query = parse_request(request)
+        if time >= self._live:
+            return None
         if self.excluded is not None and self.excluded.match(path):
             return None
         salt = self._salt
@@ -149,7 +169,7 @@ class Importer:
         referrer, agent = _value(referrer), _value(agent)
         fields = (  # of an Exchange
             time / 1000, _NOBODY, method, path, None, query, host, referrer, agent, b"", b"", b"",
-            int(status), b"", b"", b"", 0 if sent == b"-" else int(sent), 1, 0,
+            int(status), b"", b"", _UNKNOWN_RANGE, 0 if sent == b"-" else int(sent), 1, 0,
         )  # fmt: skip
         return self._collector.hit(fields, day=salt.day, visitor=self._pseudonym(salt, address, agent, host))
 

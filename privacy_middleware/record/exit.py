@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from .recorder import Recorder
 
+DRAIN_SECONDS: Final = 30.0
+"""How long after SIGTERM requests may still be on their way to their end."""
 SECONDS: Final = 2.0
 """Longest that an ending process waits for the database."""
 
@@ -46,7 +48,7 @@ def flush_on_sigterm(recorder: Recorder) -> None:
     def handle(number: int, frame: FrameType | None) -> Any:
         alive = reference()
         if alive is not None:
-            alive.ending = True
+            alive.ending = time.monotonic() + DRAIN_SECONDS
             # The signal came between any two instructions of this thread, which may hold any lock: look only, and take none.
             # The recorder drains on a clock.
             end = time.monotonic() + SECONDS

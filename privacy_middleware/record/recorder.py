@@ -7,9 +7,9 @@ use, so that it belongs to the process that serves, also after a fork.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import secrets
 import sqlite3
 import threading
 import time
@@ -19,13 +19,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import tzinfo
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from ..collect.hit import Collector, Hit, Rules
-from ..collect.visitor import SALT_BYTES, Salt, Visitors, day_of, shortener
+from ..collect.visitor import Visitors, day_of, shortener
 from ..errors import PrivacyError, StoreError
 from ..settings import AddressForm
 from ..store.sqlite import SQLiteStore
+from .purge import DailyPurge
+from .salts import DaySalts
 
 logger = logging.getLogger("privacy_middleware")
 Result = TypeVar("Result")
@@ -40,11 +43,9 @@ BREATH: Final = 0.000_05
 BUSY_PAUSE: Final = 0.1
 IDLE_PAUSE: Final = 0.5
 """Seconds between two looks at the queue. With these, kill -9 loses less than the last second."""
-FORK_PATIENCE: Final = 1.0
+MOST_COMMANDS: Final = 200
+FORK_PATIENCE: Final = 0.5
 LONGEST_RETRY: Final = 10.0
-LONGEST_JUMP_DAYS: Final = 90
-"""If the clock was last seen longer ago, nothing is purged: a wrong clock must not delete."""
-HOUR: Final = 3_600_000
 
 _recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
 
@@ -60,17 +61,20 @@ class Recorder:
         zone: tzinfo,
         retention_days: int,
         address: AddressForm = "truncated",
-        prepare: Callable[[], object] = lambda: None,
+        opened: Callable[[SQLiteStore], object] = bool,
+        pepper: Callable[[], bytes] = bytes,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`prepare` is called once in the thread before anything else: what would block an event loop has its place there."""
+        """Arguments: `opened` is called in the thread whenever the database was opened; for `pepper` see `DaySalts`."""
         self.store = store
         self.rules = rules
         self.zone = zone
-        self.retention_days = retention_days
         self.visitors = Visitors(shortener(address if "address" in rules.items else "none"))
         self._collector = Collector(rules)
-        self._prepare = prepare
+        self._opened = opened
+        self._pepper = pepper
+        self._salts = DaySalts(self.visitors, zone=zone, pepper=pepper)
+        self._purge = DailyPurge(zone=zone, retention_days=retention_days, complain=self._complain)
         self.clock = clock
         self.holder = uuid.uuid4().hex
         self._reset()
@@ -79,11 +83,10 @@ class Recorder:
     def _reset(self) -> None:
         """Begin with nothing, as at first use and in a forked child; what a parent has queued, the parent writes."""
         self.queue: deque[tuple[Any, ...]] = deque()
-        self.visitors.serve(None)
-        self._salts: dict[int, Salt] = {}
-        self._proposals: dict[int, bytes] = {}
+        self._salts.clear()
         self._hits: list[Hit] = []
         self._commands: deque[tuple[Callable[[SQLiteStore], Any], Future[Any]]] = deque()
+        self._forgets: deque[tuple[bytes, Future[int]]] = deque()
         self._counts: Counter[str] = Counter()
         self._counting = threading.Lock()
         self._starting = threading.Lock()
@@ -96,13 +99,12 @@ class Recorder:
         """True while the thread runs: then the hot path may append to the queue itself, up to `CAPACITY`."""
         self._closing = False
         self._busy = False
-        self.ending = False
-        """True once the process was told to end: from then on each request waits for its hit to be committed."""
+        self.ending = 0.0
+        """Until when (monotonic seconds) each request waits for its hit to be committed, as the process was told to end; else 0."""
         self._failures = 0
         self._checkpoint_due = False
-        self._upkeep_due = 0.0
-        self._purging: Iterator[int] | None = None
         self._complained: set[str] = set()
+        self._purge.interrupt()
 
     def before_fork(self) -> None:
         """Let the thread end its turn, and close the connection: SQLite allows none to cross a fork ("How To Corrupt", 2.6)."""
@@ -144,6 +146,13 @@ class Recorder:
 
     def fault(self, error: Exception) -> None:
         """Count an error of our own; the log names its kind only, since a text could hold a captured value."""
+        kind = type(error).__name__
+        self.count(f"fault.{kind}")
+        self._complain(f"fault {kind}", "privacy_middleware made an error (%s); the app goes on, please report it", kind)
+
+    def lost(self, error: Exception) -> None:
+        """Count a hit that an error of our own has cost."""
+        self.fault(error)
         self.drop(f"fault.{type(error).__name__}")
 
     def count(self, name: str, amount: int = 1) -> None:
@@ -155,6 +164,8 @@ class Recorder:
         """Start the thread, once."""
         with self._starting:
             if self._thread is None:
+                if self._unusable:
+                    return
                 thread = threading.Thread(target=self._run, name="privacy-recorder", daemon=True)
                 try:
                     thread.start()
@@ -167,7 +178,24 @@ class Recorder:
     def submit(self, command: Callable[[SQLiteStore], Result]) -> Future[Result]:
         """Have the thread do something with the store, after all that is queued now is written."""
         future: Future[Result] = Future()
+        if self._unusable or len(self._commands) >= MOST_COMMANDS:
+            future.set_exception(StoreError("the database cannot be asked at the moment; try again later"))
+            return future
         self._commands.append((command, future))
+        self.start()
+        self._wake.set()
+        return future
+
+    def forget(self, identity: bytes) -> Future[int]:
+        """Delete the hits of whoever has this identity now, of today and yesterday; the future says how many.
+
+        All that ask in the same turn are served by one look through the hits.
+        """
+        future: Future[int] = Future()
+        if self._unusable or len(self._forgets) >= MOST_COMMANDS:
+            future.set_exception(StoreError("the database cannot be asked at the moment; try again later"))
+            return future
+        self._forgets.append((identity, future))
         self.start()
         self._wake.set()
         return future
@@ -187,6 +215,11 @@ class Recorder:
             return False
         return True
 
+    def hurry(self) -> None:
+        """Have the thread look at the queue now."""
+        self.start()
+        self._wake.set()
+
     def close(self, timeout: float = 2.0) -> None:
         """Write what is queued, close the database, end the thread. The next `put` begins anew."""
         thread = self._thread
@@ -201,8 +234,8 @@ class Recorder:
 
     def _run(self) -> None:
         try:
-            self._prepare()
-        except Exception as error:  # what is prepared may fail; visits are recorded all the same
+            self._pepper()  # made at first use
+        except Exception as error:  # visits are recorded all the same
             self.fault(error)
         try:
             while not self._closing:
@@ -211,14 +244,15 @@ class Recorder:
                 self._turn()
             self._turn()
         finally:  # whatever ends the thread, the next request starts another
+            with self._turning:
+                self.store.close()
             self.ready = self._closing = False
             self._thread = None
-            self.store.close()
 
     def _pause(self) -> float:
         if self._failures:
             return min(LONGEST_RETRY, BUSY_PAUSE * 2.0**self._failures)
-        return BUSY_PAUSE if self.queue or self._purging else IDLE_PAUSE if not self._commands else 0
+        return BUSY_PAUSE if self.queue or self._purge.is_going else IDLE_PAUSE if not self._commands else 0
 
     def _turn(self) -> None:
         with self._turning:
@@ -238,28 +272,55 @@ class Recorder:
         except Exception as error:  # the thread must outlive any fault of the database
             self._failed(error)
             self._make_waiting_hits()
-        self._busy = False
-        for command, future in commands:
-            self._obey(command, future)
+        answers = [*self._forget_all(), *[answer for asked in commands for answer in self._obey(*asked)]]
+        self._busy = False  # before anybody who waited for an answer looks
+        for answer in answers:
+            answer()
 
-    def _obey(self, command: Callable[[SQLiteStore], Any], future: Future[Any]) -> None:
+    def _obey(self, command: Callable[[SQLiteStore], Any], future: Future[Any]) -> Iterator[Callable[[], None]]:
+        """Do what was asked, and yield how to answer."""
         if not future.set_running_or_notify_cancel():
             return
         try:
-            if self._failures:
-                raise StoreError("the database cannot be used at the moment; see `privacy-middleware status`")
-            future.set_result(command(self.store))
+            self._check_usable()
+            result = command(self.store)
         except Exception as error:  # whatever it is, the caller gets it
-            future.set_exception(error)
+            yield partial(future.set_exception, error)
+        else:
+            yield partial(future.set_result, result)
+
+    def _check_usable(self) -> None:
+        if self._failures:
+            raise StoreError("the database cannot be used at the moment; see `privacy-middleware status`")
+
+    def _forget_all(self) -> Iterator[Callable[[], None]]:
+        """Serve all who want their hits deleted, by one look through them, and yield how to answer each."""
+        waiting = [self._forgets.popleft() for _ in range(len(self._forgets))]
+        waiting = [(identity, future) for identity, future in waiting if future.set_running_or_notify_cancel()]
+        if not waiting:
+            return
+        try:
+            self._check_usable()
+            living = self._salts.living(self.store)
+            visitors = [[(salt.day, salt.pseudonym(identity)) for salt in living] for identity, _ in waiting]
+            deleted = self.store.forget([pair for pairs in visitors for pair in pairs], until=self._now())
+        except Exception as error:  # whatever it is, those who asked get it
+            for _, future in waiting:
+                yield partial(future.set_exception, error)
+            return
+        self._checkpoint_due = True
+        self._collector.forget()
+        for pairs, (_, future) in zip(visitors, waiting, strict=True):
+            yield partial(future.set_result, sum(deleted.get(pair, 0) for pair in pairs))
 
     def _open(self) -> None:
         if self.store.replaced:
             self._complain("replaced", "%s was deleted or replaced while in use; it is opened anew", self.store.path)
             self.store.close()
-            self.visitors.serve(None)
             self._salts.clear()
         if not self.store.is_open:
             self.store.open()
+            self._opened(self.store)
             self._checkpoint_due = True  # a journal left by a killed process may hold what was deleted since
 
     def _failed(self, error: Exception) -> None:
@@ -269,10 +330,12 @@ class Recorder:
         self._complain(f"database {kind}", "visits wait: the database cannot be used (%s)", kind)
         self.store.close()
         if self.store.is_damage(error):
-            self.store.set_aside()
-        self._purging = None
-        self._upkeep_due = 0.0
-        self._use_provisional_salt()
+            try:
+                self.store.set_aside()
+            except StoreError as failure:
+                self._complain("damage", "%s", failure)
+        self._purge.interrupt()
+        self._salts.fetch_provisionally(self._now())
 
     def _recovered(self) -> None:
         if self._failures:
@@ -292,34 +355,10 @@ class Recorder:
         return int(self.clock() * 1000)
 
     def _keep_salts(self) -> None:
-        """Have today's salt at hand for the hot path, and none that is older than yesterday's."""
-        now = self._now()
-        if self._serves(now) and not self._proposals:
-            return
-        today = day_of(now, self.zone)
-        self.store.destroy_salts(before=today - 1)
-        self._checkpoint_due = True  # whoever destroyed them: each worker empties the journal, should another not live to
-        for day in {today, *self._proposals}:
-            if day >= today - 1:
-                key = self.store.salt(day, self._proposals.get(day) or secrets.token_bytes(SALT_BYTES))
-                self._salts[day] = Salt(key, day=day, zone=self.zone)
-        self._proposals.clear()
-        self._salts = {day: salt for day, salt in self._salts.items() if day >= today - 1}
-        self.visitors.serve(self._salts[today])
-
-    def _serves(self, now: int) -> bool:
-        salt = self.visitors.salt
-        return salt is not None and salt.starts <= now < salt.ends
-
-    def _use_provisional_salt(self) -> None:
-        """While the database is away, today's salt lives in memory; it becomes the shared one if no other worker has one."""
-        now = self._now()
-        if not self._serves(now):
-            today = day_of(now, self.zone)
-            self._proposals = {today: secrets.token_bytes(SALT_BYTES)}
-            salt = Salt(self._proposals[today], day=today, zone=self.zone)
-            self._salts = {day: old for day, old in self._salts.items() if day == today - 1} | {today: salt}
-            self.visitors.serve(salt)
+        if not self._salts.serve(self._now()):
+            self._salts.fetch(self.store, self._now())
+            self._collector.forget()
+            self._checkpoint_due = True  # whoever destroyed old ones: each worker empties the journal, should another not live to
 
     # --- hits --------------------------------------------------------------------------------------------------------------
 
@@ -341,25 +380,23 @@ class Recorder:
             fields = queue.popleft()
             try:
                 hit = self._hit(fields)
+            except (sqlite3.Error, StoreError):  # a salt was needed and could not be had
+                queue.appendleft(fields)
+                raise
             except Exception as error:  # one strange request must not stop the others
-                self.fault(error)
+                self.lost(error)
                 continue
             if hit is not None:
                 self._hits.append(hit)
         return most
 
     def _make_waiting_hits(self) -> None:
-        """While the database is away, keep at least no raw identity longer than a turn: make hits, as many as fit a batch."""
-        self._make_hits(min(len(self.queue), max(0, BATCH - len(self._hits))))
+        """While the database is away, make hits of what is queued, as many as fit a batch: they hold less than the requests."""
+        with contextlib.suppress(sqlite3.Error, StoreError):  # one needs a salt that is not at hand: it waits
+            self._make_hits(min(len(self.queue), max(0, BATCH - len(self._hits))))
 
     def _hit(self, fields: tuple[Any, ...]) -> Hit | None:
-        came = fields[0] * 1000
-        salt = self.visitors.salt
-        if salt is None or not salt.starts <= came < salt.ends:
-            day = day_of(int(came), self.zone)
-            salt = self._salts.get(day) or self._late_salt(day)
-        else:
-            day = salt.day
+        day, salt = self._salts.of(fields[0] * 1000, self.store)
         visitor, identity, _ = fields[1]
         if visitor is None:
             if salt is None:
@@ -367,14 +404,6 @@ class Recorder:
                 return None
             visitor = salt.pseudonym(identity)
         return self._collector.hit(fields, day=day, visitor=visitor)
-
-    def _late_salt(self, day: int) -> Salt | None:
-        """Return the salt of another day that still lives: requests at midnight, and of a worker that starts just then."""
-        if self.visitors.salt is None or abs(day - self.visitors.salt.day) > 1 or not self.store.is_open:
-            return None
-        key = self.store.salt(day, secrets.token_bytes(SALT_BYTES))
-        self._salts[day] = Salt(key, day=day, zone=self.zone)
-        return self._salts[day]
 
     def _write(self, hits: list[Hit]) -> None:
         store = self.store
@@ -397,7 +426,7 @@ class Recorder:
                 with self.store.transaction():
                     self.store.add_hits(hits[:1])
             except (sqlite3.IntegrityError, sqlite3.ProgrammingError, TypeError, ValueError, OverflowError) as error:
-                self.fault(error)
+                self.lost(error)
             del hits[0]
 
     def _write_counts(self) -> None:
@@ -413,47 +442,11 @@ class Recorder:
                 self._counts.update(counts)
             raise
 
-    # --- what falls due ----------------------------------------------------------------------------------------------------
-
     def _upkeep(self) -> None:
         if self._checkpoint_due:
             self._checkpoint_due = not self.store.checkpoint()
-        if self._purging is not None:
-            self._purge_a_little()
-        elif time.monotonic() >= self._upkeep_due:
-            self._upkeep_due = time.monotonic() + 600
-            if self._may_purge():
-                self._purging = self.store.purge(before=day_of(self._now(), self.zone) - self.retention_days)
-
-    def _may_purge(self) -> bool:
-        """Once a day, in one process, and not if the clock has jumped."""
-        now, today = self._now(), day_of(self._now(), self.zone)
-        seen = self.store.mark("clock")
-        if seen is not None and now - seen > LONGEST_JUMP_DAYS * 24 * HOUR:
-            self._complain("clock", "nothing is purged: the clock jumped by over %d days; if it is right, run "
-                           "`privacy-middleware purge`", LONGEST_JUMP_DAYS)  # fmt: skip
-            return False
-        self.store.set_mark("clock", max(now, seen or 0))
-        if self.store.mark("purged") == today:
-            return False
-        return self.store.take_lease("purge", self.holder, now=now, until=now + HOUR)
-
-    def _purge_a_little(self) -> None:
-        """One short transaction a turn, so that hits are written in between."""
-        if self._purging is not None and next(self._purging, None) is None:
-            self._purging = None
-            finish_purge(self.store, now=self._now(), zone=self.zone)
+        if self._purge.step(self.store, now=self._now(), holder=self.holder):
             self._checkpoint_due = True
-
-
-def finish_purge(store: SQLiteStore, *, now: int, zone: tzinfo) -> None:
-    """After the hits: remove the words that no hit uses, old counters, and note the day as purged."""
-    today = day_of(now, zone)
-    store.purge_words()
-    store.purge_counters(before=today - 400)
-    with store.transaction():
-        store.set_mark("purged", today)
-        store.set_mark("clock", now)
 
 
 def _all(step: Callable[[Recorder], None]) -> Callable[[], None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Mapping
 from datetime import date, datetime
 
@@ -14,15 +13,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..collect.choice import ALLOWED, COOKIE, REFUSED, Choice, choice_cookie, read_choice, stale_cookie
-from ..collect.visitor import Salt, client_address, identity_of
+from ..collect.visitor import client_address, identity_of
 from ..errors import StoreError
 from ..privacy import Privacy
-from ..statement.text import write_statement
-from ..statement.versions import in_force_since
-from ..store.sqlite import SQLiteStore
 from .origin import is_same_origin
 from .pages import Pages
-from .waiting import ask
+from .waiting import answer_of
 
 _UNREACHABLE = (TimeoutError, StoreError, sqlite3.Error)
 _markdown = MarkdownIt("commonmark", {"html": False})
@@ -43,7 +39,7 @@ class VisitorPages:
     def __init__(self, privacy: Privacy, pages: Pages) -> None:
         self.privacy = privacy
         self.pages = pages
-        self._sections = write_statement(privacy.declaration, privacy.settings, privacy.recorder.rules)
+        self._sections = privacy.statement
         # Markdown without raw HTML gives safe HTML.
         self._own_words = {section.name: Markup(_markdown.render(section.markdown)) for section in self._sections}  # noqa: S704
 
@@ -82,7 +78,7 @@ class VisitorPages:
         return response
 
     def _choice(self, request: Request) -> Choice:
-        return read_choice(request.headers.raw, self.privacy.settings.signals)
+        return read_choice(request.headers.raw, self.privacy.settings.signals, secure=request.url.scheme == "https")
 
     def _choice_page(self, request: Request, choice: Choice, *, done: Mapping[str, object] | None = None) -> Response:
         sent = {"gpc": request.headers.get("sec-gpc"), "dnt": request.headers.get("dnt")}
@@ -91,6 +87,8 @@ class VisitorPages:
             "choice.html",
             choice=choice,
             done=done,
+            # In a frame of another site browsers keep no cookie: there the form opens its answer in the whole window.
+            framed=request.headers.get("sec-fetch-dest") == "iframe",
             ignored=[name for name, value in sent.items() if value == "1" and not self.privacy.settings.signals[name]],
         )
         if self.privacy.settings.frame_ancestors:
@@ -103,29 +101,23 @@ class VisitorPages:
         peer = request.client.host if request.client else ""
         forwarded = [value for name, value in request.headers.raw if name == b"x-forwarded-for"]
         address = client_address(peer, forwarded, settings.trusted_proxies) if settings.trusted_proxies else peer
-        agent = request.headers.get("user-agent", "").encode("latin-1")[:512]
-        identity = identity_of(address, agent, request.headers.get("host", "").encode("latin-1")[:255])
-        until = int(time.time() * 1000)
-
-        def forget(store: SQLiteStore) -> int:
-            salts = [Salt(key, day=day, zone=settings.zone) for day, key in store.live_salts().items()]
-            return store.forget([(salt.day, salt.pseudonym(identity)) for salt in salts], until=until)
-
+        headers = dict(request.headers.raw)  # of several lines the last counts, as where visits are recorded
+        identity = identity_of(address, headers.get(b"user-agent", b""), headers.get(b"host", b""))
         try:
-            return await ask(self.privacy.recorder, forget)
+            return await answer_of(self.privacy.recorder.forget(identity))
         except _UNREACHABLE:
             return None
 
 
 async def statement_date(privacy: Privacy) -> date | None:
     """Return the owner's date on which the statement last changed; None if the database cannot be reached."""
-    sections = write_statement(privacy.declaration, privacy.settings, privacy.recorder.rules)
-    now = int(time.time() * 1000)
-    try:
-        since = await ask(privacy.recorder, lambda store: in_force_since(store, sections, now=now))
-    except _UNREACHABLE:
-        return None
-    return datetime.fromtimestamp(since / 1000, privacy.settings.zone).date()
+    if privacy.statement_since is None:
+        try:
+            await answer_of(privacy.recorder.submit(lambda _: None))
+        except _UNREACHABLE:
+            return None
+    since = privacy.statement_since
+    return None if since is None else datetime.fromtimestamp(since / 1000, privacy.settings.zone).date()
 
 
 def parse_choice(body: bytes) -> str | None:
@@ -144,4 +136,6 @@ async def _short_body(request: Request) -> bytes:
 
 
 def _is_https(request: Request, privacy: Privacy) -> bool:
-    return request.url.scheme == "https" or privacy.settings.base_url.startswith("https://")
+    """Tell whether the browser is on https: a proxy may hide it, but the browser says so with its own form (Origin)."""
+    page = request.headers.get("origin") or privacy.settings.base_url
+    return request.url.scheme == "https" or page.startswith("https://")

@@ -1,25 +1,32 @@
-"""Lets a page ask the recorder's thread for something from the database, on any event loop, for a bounded time."""
+"""Lets a page ask the recorder's thread for something from the database, on any event loop, for a bounded time.
+
+The page looks again every few milliseconds instead of waiting in a thread: the host's own endpoints need those.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from concurrent.futures import Future
+from time import monotonic
 from typing import Final, TypeVar
 
-import anyio.to_thread
-
-from ..record.recorder import Recorder
-from ..store.sqlite import SQLiteStore
+import anyio
 
 Result = TypeVar("Result")
 PATIENCE: Final = 3.0
 """Seconds that a page waits for the database before it says that it could not be reached."""
+LOOK: Final = 0.005
 
 
-async def ask(recorder: Recorder, command: Callable[[SQLiteStore], Result]) -> Result:
-    """Return what `command` returns, done after all that is queued now.
+async def answer_of(future: Future[Result]) -> Result:
+    """Return what the recorder's thread answers.
 
     Raises:
-        TimeoutError, StoreError, sqlite3.Error: if the database cannot be used.
+        TimeoutError, StoreError, sqlite3.Error: if the database cannot be used; the question is then withdrawn.
     """
-    future = recorder.submit(command)
-    return await anyio.to_thread.run_sync(future.result, PATIENCE)
+    end = monotonic() + PATIENCE
+    while not future.done():
+        if monotonic() > end:
+            future.cancel()
+            raise TimeoutError
+        await anyio.sleep(LOOK)
+    return future.result()

@@ -52,32 +52,34 @@ def _collected(declaration: Declaration, settings: Settings, rules: Rules) -> Se
     paragraphs = [f"When you visit this website, we note the following about each page or file that you ask for. {kept_for}"]
     if "page" in rules.items:
         paragraphs.append(
-            "In the addresses of pages, whatever looks like a name, number or key of a person is replaced by its kind before it is kept."
+            "In the addresses of pages, e-mail addresses, long numbers and long keys are replaced by their kind before they are kept."
         )
-    if rules.path_params or rules.query_params:
-        kept = ", ".join(sorted(rules.query_params | rules.path_params))
+    values = rules.query_params if "campaign" in rules.items else frozenset[str]()
+    values |= rules.path_params if "page" in rules.items else frozenset()
+    if values:
+        kept = ", ".join(sorted(values))
         paragraphs.append(f"Of the addresses within this website we also keep the values of: {kept}.")
-    paragraphs.append(
-        "Your browser's full description (user agent) is read for this and not kept. We set no cookie and run no script for it."
-    )
+    if {"agent", "visitor"} & rules.items:
+        paragraphs.append("Your browser's full description (user agent) is read for this and not kept.")
+    paragraphs.append("We set no cookie and run no script for it.")
     table = (("What", "Example"), *((item.title, item.example) for item in items))
     return Section("data", "Which data we collect", tuple(paragraphs), table=table, markdown=declaration.statement.introduction)
 
 
 def _identity(settings: Settings, rules: Rules) -> Section:
+    paragraphs = ["The record of visits does not say who you are."]
     if settings.ip == "full" and "address" in rules.items:
-        return Section(
-            "identity",
-            "Whether you are anonymous",
-            (f"We keep your full network address for {_days(settings)}. With it, your provider could say whose connection it was.",),
-        )
-    paragraphs = ["We do not know who you are, and do not try to find out."]
+        paragraphs = [f"We keep your full network address for {_days(settings)}. With it, your provider could say whose connection it was."]
     if "visitor" in rules.items:
         paragraphs.append(
             "To tell one visitor from another we calculate a number from your network address, your browser's description and our host "
-            "name, with a random key that serves for one day. After the second day the key is destroyed. From then on nobody, ourselves "
-            "included, can link what was noted to your full network address, or your visits of one day to those of another."
+            "name, with a random key that serves for one day. After the second day the key is destroyed."
         )
+        if settings.ip != "full" or "address" not in rules.items:
+            paragraphs.append(
+                "From then on nobody, ourselves included, can link what was noted to your full network address, or your visits of one "
+                "day to those of another."
+            )
     return Section("identity", "Whether you are anonymous", tuple(paragraphs))
 
 
@@ -93,12 +95,10 @@ def _purposes(declaration: Declaration) -> Section:
 
 
 def _access(declaration: Declaration) -> Section:
-    paragraphs = [
-        "Only those who run this website can see the data about visits. We do not sell data. No other company measures your visit."
-    ]
+    paragraphs = ["Those who run this website see the data about visits. We do not sell them."]
     if not declaration.recipients:
-        return Section("access", "Who has access", (*paragraphs, "We give them to nobody else."))
-    paragraphs.append("Some data go to others who help us to serve you:")
+        return Section("access", "Who has access", (*paragraphs, "They are given to nobody else."))
+    paragraphs.append("Others who help us to serve you get data, too:")
     points = tuple(
         f"{r.name} ({r.country}): {r.data}, for the purpose “{r.purpose}”."
         + (f" Confidentiality: {r.confidentiality}." if r.confidentiality else "")
@@ -110,10 +110,10 @@ def _access(declaration: Declaration) -> Section:
 def _protection(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
     points = ["Visits are kept in a database of our own; its file can be read by the website's own account only."]
     if "address" in rules.items and settings.ip == "truncated":
-        points.append("Network addresses are shortened before they are written anywhere (to their first 24 bits, or 48 of IPv6).")
+        points.append("Network addresses are shortened before they are written to it (to their first 24 bits, or 48 of IPv6).")
     if "address" not in rules.items:
-        points.append("Your network address is not kept at all.")
-    points.append("What is deleted is also overwritten in the database and its journal.")
+        points.append("Your network address is not kept in it.")
+    points.append("What is deleted is also overwritten in the database's file, and its journal is emptied.")
     if settings.base_url.startswith("https://"):
         points.append("Between your browser and us, data travel encrypted (HTTPS).")
     return Section(
@@ -153,7 +153,8 @@ def _your_data(declaration: Declaration, settings: Settings, rules: Rules) -> Se
     paragraphs = [f"Data about visits are deleted after {_days(settings)} in any case."]
     if "visitor" in rules.items:
         paragraphs.append(
-            "If you refuse on the page “Your choice”, what was noted today and yesterday under this browser's number is deleted at once. "
+            "If you refuse on the page “Your choice”, what was noted today and yesterday under this browser's number is deleted at once; "
+            "for an hour its number is remembered, so that nothing late comes back. "
             "Older data cannot be linked to you any more, so we can neither show nor delete them one by one."
         )
     if declaration.controller.email or declaration.controller.address:

@@ -54,8 +54,10 @@ def report(store: SQLiteStore, *, first: int, last: int, zone: tzinfo, by: str |
         ValueError: if `by` is not one of `DIMENSIONS`.
     """
     days = {"first": first, "last": last}
-    visits = store.rows(queries.TOTALS, **days)[0]
-    hits = store.rows(queries.HIT_TOTALS, **days)[0]
+    with store.snapshot():
+        visits = store.rows(queries.TOTALS, **days)[0]
+        hits = store.rows(queries.HIT_TOTALS, **days)[0]
+        rows = _rows(store, first=first, last=last, zone=zone, by=by) if by else []
     number = visits["visits"]
     return Report(
         first=date_of(first).isoformat(),
@@ -64,7 +66,7 @@ def report(store: SQLiteStore, *, first: int, last: int, zone: tzinfo, by: str |
         visits=number,
         bounce_rate=round(visits["bounces"] / number, 4) if number else 0.0,
         visit_seconds=round(visits["milliseconds"] / number / 1000, 1) if number else 0.0,
-        rows=_rows(store, first=first, last=last, zone=zone, by=by) if by else [],
+        rows=rows,
         **hits,
     )
 

@@ -41,18 +41,20 @@ def add_word(table: str) -> str:
 LAST_HIT: Final = "/* recorder.last_hit */ SELECT COALESCE(MAX(id), 0) FROM hit"
 SALT: Final = "/* recorder.salt */ SELECT value FROM salt WHERE day = :day"
 ADD_SALT: Final = "/* recorder.salt */ INSERT INTO salt (day, value) VALUES (:day, :value) ON CONFLICT (day) DO NOTHING"
-DESTROY_SALTS: Final = "/* recorder.destroy_salts */ DELETE FROM salt WHERE day < :before"
+DESTROY_SALTS: Final = "/* recorder.destroy_salts */ DELETE FROM salt WHERE day < :before OR day > :after"
 DESTROY_FORGOTTEN: Final = "/* recorder.destroy_salts */ DELETE FROM forgotten WHERE day < :before"
 LIVE_SALTS: Final = "/* recorder.live_salts */ SELECT day, value FROM salt ORDER BY day"
 
 FORGET: Final = """/* recorder.forget */
 INSERT INTO forgotten (day, visitor, until) VALUES (:day, :visitor, :until)
 ON CONFLICT (day, visitor) DO UPDATE SET until = excluded.until WHERE excluded.until > forgotten.until"""
-FORGET_HITS: Final = "/* recorder.forget */ DELETE FROM hit WHERE day = :day AND visitor = :visitor AND time <= :until"
+_ERASED: Final = "SELECT 1 FROM forgotten f WHERE f.day = hit.day AND f.visitor = hit.visitor AND hit.time <= f.until"
+FORGOTTEN_HITS: Final = f"""/* recorder.forget */
+SELECT day, visitor, COUNT(*) AS hits FROM hit WHERE day = :day AND EXISTS ({_ERASED}) GROUP BY day, visitor"""
+FORGET_HITS: Final = f"/* recorder.forget */ DELETE FROM hit WHERE day = :day AND EXISTS ({_ERASED})"
+END_FORGOTTEN: Final = "/* recorder.upkeep */ DELETE FROM forgotten WHERE until < :before"
 ANY_FORGOTTEN: Final = "/* recorder.add_hits */ SELECT EXISTS (SELECT 1 FROM forgotten)"
-FORGET_LATE_HITS: Final = """/* recorder.add_hits */
-DELETE FROM hit WHERE id > :after AND EXISTS (
-    SELECT 1 FROM forgotten f WHERE f.day = hit.day AND f.visitor = hit.visitor AND hit.time <= f.until)"""
+FORGET_LATE_HITS: Final = f"/* recorder.add_hits */ DELETE FROM hit WHERE id > :after AND EXISTS ({_ERASED})"
 
 COUNT: Final = """/* recorder.count */
 INSERT INTO counter (day, name, amount) VALUES (:day, :name, :amount)
@@ -65,12 +67,12 @@ INSERT INTO mark (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDA
 TAKE_LEASE: Final = """/* recorder.lease */
 INSERT INTO lease (name, holder, until) VALUES (:name, :holder, :until)
 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-WHERE lease.until < :now OR lease.holder = excluded.holder"""
+WHERE lease.until < :now OR lease.until > excluded.until OR lease.holder = excluded.holder"""
 LEASE_HOLDER: Final = "/* recorder.lease */ SELECT holder FROM lease WHERE name = :name"
 
 # --- purge -----------------------------------------------------------------------------------------------------------------
 
-PURGE_HITS: Final = "/* purge.hits */ DELETE FROM hit WHERE id IN (SELECT id FROM hit WHERE day < :before LIMIT :most)"
+PURGE_HITS: Final = "/* purge.hits */ DELETE FROM hit WHERE id IN (SELECT id FROM hit WHERE day < :before OR day > :after LIMIT :most)"
 PURGE_COUNTERS: Final = "/* purge.counters */ DELETE FROM counter WHERE day < :before"
 
 

@@ -13,11 +13,12 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from ..collect.hit import Hit
 from ..errors import SchemaTooNew, StoreError
@@ -27,6 +28,7 @@ logger = logging.getLogger("privacy_middleware")
 
 ROWS_A_STATEMENT: Final = 100
 WORDS_IN_MEMORY: Final = 50_000
+LAST_DAY: Final = 2**31
 BUSY_SECONDS: Final = 5.0
 _CORRUPT: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -58,6 +60,24 @@ class SQLiteStore:
             self.set_aside()
             self._connect()
 
+    def open_to_read(self) -> None:
+        """Connect without writing anything, so that a file that cannot be written, or is locked, can be looked at.
+
+        Raises:
+            StoreError: if the file cannot be read; SchemaTooNew if a newer package wrote it.
+        """
+        for how in ("mode=ro", "immutable=1"):  # the second where the folder of a journal cannot be written
+            try:
+                connection = sqlite3.connect(f"file:{quote(str(self.path))}?{how}", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+                self._connection = connection
+                check_schema(connection)
+            except sqlite3.Error as error:
+                self.close()
+                fault: Exception = error
+            else:
+                return
+        raise StoreError(f"{self.path} cannot be read as a database ({fault}); check the path and its permissions") from fault
+
     def _connect(self) -> None:
         # Readable by the owner of the process only; the journal inherits the mode. Transactions are begun by hand.
         # A file that is there must not be opened and closed by hand: that would drop every lock that this process holds on it
@@ -65,13 +85,30 @@ class SQLiteStore:
         if not self.path.exists():
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        with contextlib.suppress(PermissionError):
+            self.path.chmod(0o600)
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         self._connection = connection
         self._inode = self._inode_now()
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY", "cache_size = -8000"):
+        self._use_wal(connection)
+        for pragma in ("synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY", "cache_size = -8000"):
             connection.execute(f"PRAGMA {pragma}")
         migrate(connection)
         self._forget_words()
+
+    @staticmethod
+    def _use_wal(connection: sqlite3.Connection) -> None:
+        """Switch to WAL. SQLite does not wait here if another process switches at the same moment."""
+        end = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def close(self) -> None:
         """Close the connection; the store can be opened again."""
@@ -87,14 +124,23 @@ class SQLiteStore:
         if self._inode_now() != self._inode:
             return
         aside = self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
+        if self._is_sound():
+            return
         try:
             for suffix in ("", "-wal", "-shm"):
                 with contextlib.suppress(FileNotFoundError):
                     Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
         except OSError as error:
-            logger.error("%s is damaged and cannot be moved out of the way (%s); move it by hand", self.path, error.strerror)  # noqa: TRY400  the cause is named
-            return
+            raise StoreError(f"{self.path} is damaged and cannot be moved out of the way ({error.strerror}); move it by hand") from error
         logger.error("%s is damaged; it is kept as %s and a new one is begun. `sqlite3 … .recover` may read it.", self.path, aside)
+
+    def _is_sound(self) -> bool:
+        """Look again before moving: a sector that could not be read once looks like damage."""
+        try:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS)) as connection:
+                return bool(connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok")
+        except sqlite3.Error as error:
+            return not self.is_damage(error)
 
     @staticmethod
     def is_damage(error: BaseException) -> bool:
@@ -131,6 +177,15 @@ class SQLiteStore:
             with contextlib.suppress(sqlite3.Error):
                 self.connection.execute("ROLLBACK")
             raise
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read several times from one state of the database."""
+        self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.connection.execute("COMMIT")
 
     def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """Return the rows of a query as dictionaries."""
@@ -221,11 +276,14 @@ class SQLiteStore:
         """Return the salts that are not destroyed yet, by day."""
         return {row["day"]: bytes(row["value"]) for row in self.rows(queries.LIVE_SALTS)}
 
-    def destroy_salts(self, *, before: int) -> int:
-        """Overwrite the salts of days before `before`; returns how many. Call `checkpoint` until it says True."""
+    def destroy_salts(self, *, before: int, after: int) -> int:
+        """Overwrite the salts of days before `before`, and after `after` (of a clock that was wrong); returns how many.
+
+        Call `checkpoint` until it says True.
+        """
         with self.transaction():
             self.connection.execute(queries.DESTROY_FORGOTTEN, {"before": before})
-            return self.connection.execute(queries.DESTROY_SALTS, {"before": before}).rowcount
+            return self.connection.execute(queries.DESTROY_SALTS, {"before": before, "after": after}).rowcount
 
     def checkpoint(self) -> bool:
         """Move the journal into the file and empty it. False if another connection stood in the way: try again."""
@@ -236,21 +294,30 @@ class SQLiteStore:
 
     # --- erasing, purging, counting ----------------------------------------------------------------------------------------
 
-    def forget(self, visitors: Iterable[tuple[int, int]], *, until: int) -> int:
-        """Delete the hits of (day, visitor) pairs up to an instant, and keep late ones from coming back; returns how many."""
+    def forget(self, visitors: Sequence[tuple[int, int]], *, until: int) -> dict[tuple[int, int], int]:
+        """Delete the hits of (day, visitor) pairs up to an instant, and keep late ones from coming back; returns how many of each."""
+        days = {day for day, _ in visitors}
         with self.transaction():
-            deleted = 0
-            for day, visitor in visitors:
-                values = {"day": day, "visitor": visitor, "until": until}
-                self.connection.execute(queries.FORGET, values)
-                deleted += self.connection.execute(queries.FORGET_HITS, values).rowcount
-            return deleted
+            rows = [{"day": day, "visitor": visitor, "until": until} for day, visitor in visitors]
+            self.connection.executemany(queries.FORGET, rows)
+            found = {(row["day"], row["visitor"]): row["hits"] for day in days for row in self.rows(queries.FORGOTTEN_HITS, day=day)}
+            for day in days if found else ():
+                self.connection.execute(queries.FORGET_HITS, {"day": day})
+            return found
 
-    def purge(self, *, before: int, most: int = 5000) -> Iterator[int]:
-        """Delete the hits of days before `before`, a short transaction at a time; yields how many each one took."""
+    def end_forgotten(self, *, before: int) -> None:
+        """Drop what was noted of erased visitors up to an instant: no worker's queue can hold their hits any more."""
+        with self.transaction():
+            self.connection.execute(queries.END_FORGOTTEN, {"before": before})
+
+    def purge(self, *, before: int, after: int = LAST_DAY, most: int = 5000) -> Iterator[int]:
+        """Delete the hits of days before `before`, and after `after` (of a clock that was wrong), a short transaction at a time.
+
+        Yields how many each one took.
+        """
         while True:
             with self.transaction():
-                purged = self.connection.execute(queries.PURGE_HITS, {"before": before, "most": most}).rowcount
+                purged = self.connection.execute(queries.PURGE_HITS, {"before": before, "after": after, "most": most}).rowcount
             yield purged
             if purged < most:
                 return
@@ -293,6 +360,10 @@ class SQLiteStore:
 
     # --- imports and statement ---------------------------------------------------------------------------------------------
 
+    def set_asides(self) -> list[Path]:
+        """Return the damaged files that were set aside."""
+        return sorted(self.path.parent.glob(f"{self.path.name}.damaged-*"))
+
     def imported(self) -> set[tuple[int, bytes]]:
         """Return how far access logs were imported: (lines, keyed hash of them)."""
         return {(row["lines"], bytes(row["digest"])) for row in self.rows(queries.IMPORTED)}
@@ -309,6 +380,17 @@ class SQLiteStore:
                 return int(current[0]["since"])
             self.connection.execute(queries.ADD_STATEMENT, {"digest": digest, "since": now})
             return now
+
+
+def check_schema(connection: sqlite3.Connection) -> None:
+    """Check that every applied migration is known.
+
+    Raises:
+        SchemaTooNew: if one is not. sqlite3.OperationalError: if the file is not one of ours.
+    """
+    applied = {number for (number,) in connection.execute("/* migrate */ SELECT number FROM migration")}
+    if applied - set(_migrations()):
+        raise SchemaTooNew("the database was written by a newer privacy_middleware; install that version, or use another file")
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,87 @@
+"""Deletes the visits whose retention has ended: once a day, in one process, a little at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import tzinfo
+from typing import Final
+
+from ..collect.visitor import day_of
+from ..store.sqlite import SQLiteStore
+
+HOUR: Final = 3_600_000
+LOOK_SECONDS: Final = 600
+LONGEST_JUMP_DAYS: Final = 31
+"""If the clock was last seen longer ago, nothing is purged: a wrong clock must not delete."""
+COUNTER_DAYS: Final = 400
+
+
+class DailyPurge:
+    """Looks every ten minutes whether anything is due, and does one short transaction a turn while there is."""
+
+    def __init__(self, *, zone: tzinfo, retention_days: int, complain: Callable[..., None]) -> None:
+        self.zone = zone
+        self.retention_days = retention_days
+        self._complain = complain
+        self.interrupt()
+
+    def interrupt(self) -> None:
+        """After a fault: begin again at the next turn, so that nothing due is taken for done."""
+        self._going: Iterator[int] | None = None
+        self._look_due = 0.0
+
+    @property
+    def is_going(self) -> bool:
+        """True while there is more to delete."""
+        return self._going is not None
+
+    def step(self, store: SQLiteStore, *, now: int, holder: str) -> bool:
+        """Do what is due; True when a purge has just ended and the journal should be emptied."""
+        if self._going is not None:
+            if next(self._going, None) is not None:
+                return False
+            self._going = None
+            finish_purge(store, now=now, zone=self.zone)
+            return True
+        if time.monotonic() >= self._look_due:
+            self._look_due = time.monotonic() + LOOK_SECONDS
+            note_live(store, now=now)
+            store.end_forgotten(before=now - HOUR)
+            if self._may_begin(store, now=now, holder=holder):
+                # Not what is of the future: if the clock is set back, that is all there is.
+                self._going = store.purge(before=first_kept(now, self.zone, self.retention_days))
+        return False
+
+    def _may_begin(self, store: SQLiteStore, *, now: int, holder: str) -> bool:
+        """Once a day, in one process, and not if the clock has jumped."""
+        seen = store.mark("clock")
+        if seen is not None and now - seen > LONGEST_JUMP_DAYS * 24 * HOUR:
+            text = "nothing is purged: the clock jumped by over %d days; if it is right, run `privacy-middleware purge`"
+            self._complain("clock", text, LONGEST_JUMP_DAYS)
+            return False
+        store.set_mark("clock", max(now, seen or 0))
+        if store.mark("purged") == day_of(now, self.zone):
+            return False
+        return store.take_lease("purge", holder, now=now, until=now + HOUR)
+
+
+def first_kept(now: int, zone: tzinfo, retention_days: int) -> int:
+    """Return the first day whose visits are still kept: none is kept longer than `retention_days` times 24 hours."""
+    return day_of(now, zone) - retention_days + 1
+
+
+def finish_purge(store: SQLiteStore, *, now: int, zone: tzinfo) -> None:
+    """After the hits: remove the words that no hit uses, old counters, and note the day as purged."""
+    today = day_of(now, zone)
+    store.purge_words()
+    store.purge_counters(before=today - COUNTER_DAYS)
+    with store.transaction():
+        store.set_mark("purged", today)
+        store.set_mark("clock", now)
+
+
+def note_live(store: SQLiteStore, *, now: int) -> None:
+    """Note since when visits are recorded live: the same visits must not come in again by an access log."""
+    if store.mark("live") is None:
+        store.set_mark("live", now)
