@@ -122,6 +122,8 @@ def _status_problems(privacy: Privacy, first: int | None, salts: Sequence[int]) 
     problems = []
     if not _is_writable(privacy.store.path):
         problems.append(f"{privacy.store.path} or its folder cannot be written: nothing is recorded; mend the permissions")
+    if privacy.store.path.stat().st_mode & 0o077:
+        problems.append(f"{privacy.store.path} can be read by other accounts than its own; `chmod 600` it")
     now, settings = int(time.time() * 1000), privacy.settings
     if first is not None and first < first_kept(now, settings.zone, settings.retention_days) - 1:
         problems.append("visits past their retention are still there; is the app running? Else run `privacy-middleware purge`")

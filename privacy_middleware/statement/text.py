@@ -108,7 +108,7 @@ def _access(declaration: Declaration) -> Section:
 
 
 def _protection(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
-    points = ["Visits are kept in a database of our own; its file can be read by the website's own account only."]
+    points = ["Visits are kept in a database of our own, in a file made for the website's own account only."]
     if "address" in rules.items and settings.ip == "truncated":
         points.append("Network addresses are shortened before they are written to it (to their first 24 bits, or 48 of IPv6).")
     if "address" not in rules.items:

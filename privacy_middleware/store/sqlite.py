@@ -85,8 +85,6 @@ class SQLiteStore:
         if not self.path.exists():
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        with contextlib.suppress(PermissionError):
-            self.path.chmod(0o600)
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         self._connection = connection
         self._inode = self._inode_now()
