@@ -325,7 +325,7 @@ class _Watch:
         recorder = middleware.recorder
         try:
             client = scope["client"] if "client" in scope else None
-            address = client[0] if client else ""
+            address = (client[0] or "") if client else ""  # a Unix socket has none
             if middleware.trusted:
                 address = middleware.forwarded_address(scope, address)
             agent = found[b"user-agent"][:LONGEST_AGENT] if b"user-agent" in found else b""
