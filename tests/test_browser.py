@@ -29,7 +29,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--host-resolver-rules=MAP *.example 127.0.0.1",  # names that are not localhost
-    "--disable-features=HttpsUpgrades",
+    "--disable-features=HttpsUpgrades,LocalNetworkAccessChecks",
 ]
 # Headless Chromium names itself so, and is rightly taken for a bot; a person's does not.
 PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -147,6 +147,27 @@ def test_opting_out_works_over_plain_http_under_any_name(demo: Demo, context: Br
     page.goto(demo.url.replace("127.0.0.1", "www.shop.example") + "/privacy/opt-out")
     page.get_by_role("button", name="Do not record my visits").click()
     assert "not recorded any more" in page.get_by_role("status").inner_text()
+
+
+def test_in_a_frame_of_another_site_the_choice_is_kept_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, context: BrowserContext
+) -> None:
+    """Browsers keep no cookie for such a frame: the answer opens in the whole window."""
+    monkeypatch.setenv("PRIVACY_FRAME_ANCESTORS", "http://www.other.example")
+    demo = Demo(tmp_path)
+    try:
+        framed = demo.url.replace("127.0.0.1", "www.shop.example") + "/privacy/opt-out"
+        page = context.new_page()
+        outer = f'<iframe src="{framed}" width="600" height="400"></iframe>'
+        page.route("http://www.other.example/", lambda route: route.fulfill(body=outer, content_type="text/html"))
+        page.goto("http://www.other.example/")
+        page.frame_locator("iframe").get_by_role("button", name="Do not record my visits").click()
+        page.wait_for_url(framed)
+        assert "not recorded any more" in page.get_by_role("status").inner_text()
+        assert [(cookie["name"], cookie["value"]) for cookie in context.cookies()] == [("privacy-choice", "refuse")]
+    finally:
+        demo.process.kill()
+        demo.process.wait()
 
 
 def test_a_browser_with_gpc_is_not_recorded_and_is_told_so(demo: Demo, browser: Browser) -> None:

@@ -13,7 +13,7 @@ from .conftest import query
 from .serving import SLOW, Server, ask, serving, words
 
 HITS = 120
-UVICORN = ["uvicorn", "served:APP", "--port", "PORT"]
+UVICORN = ["uvicorn", "served:APP", "--port", "PORT", "--no-access-log"]
 HYPERCORN = ["hypercorn", "served:APP", "--bind", "127.0.0.1:PORT"]
 SERVERS = {
     "uvicorn, uvloop": [*UVICORN, "--loop", "uvloop", "--http", "httptools"],
@@ -35,6 +35,8 @@ def start(name: str, app: str, folder: Path) -> Server:
 
 
 def stored() -> list[str]:
+    if not query("SELECT 1 FROM sqlite_master WHERE name = 'hit'"):
+        return []
     return [row["path"] for row in query("SELECT page.path FROM hit JOIN page ON page.id = hit.page")]
 
 
@@ -93,6 +95,15 @@ def test_what_is_answered_after_the_signal_is_stored_too(name: str, app: str, tm
     assert Counter(stored()) == Counter([*words(1), SLOW]), server.output.read_text()
 
 
+def warm_up(server: Server, path: str) -> None:
+    """Ask once, and wait until that is stored: the first visit loads the parsers, which takes long on a busy machine."""
+    ask(server.port, [path])
+    end = time.monotonic() + 10
+    while path not in stored():
+        assert time.monotonic() < end, server.output.read_text()
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("name", ["uvicorn, uvloop", "uvicorn, 2 workers"])
 def test_killed_it_loses_the_last_second_at_most_and_damages_nothing(name: str, tmp_path: Path) -> None:
     answered: dict[str, float] = {}
@@ -108,6 +119,7 @@ def test_killed_it_loses_the_last_second_at_most_and_damages_nothing(name: str, 
     for round_number in range(3):
         server = start(name, "wrapped_plain", tmp_path)
         with serving(server):
+            warm_up(server, f"/{'klm'[round_number]}")
             clients = [threading.Thread(target=keep_asking, args=(f"{'klm'[round_number]}{client}",)) for client in "abcd"]
             for client in clients:
                 client.start()
@@ -118,7 +130,7 @@ def test_killed_it_loses_the_last_second_at_most_and_damages_nothing(name: str, 
                 client.join()
         known = Counter(stored())
         lost = [killed - when for path, when in answered.items() if path not in known]
-        assert max(lost, default=0) < 1, server.output.read_text()
+        assert max(lost, default=0) < 1, f"{len(lost)} of {len(answered)} lost in round {round_number}"
         assert set(known.values()) == {1}
         assert query("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
         answered = {path: when for path, when in answered.items() if path in known}

@@ -88,7 +88,7 @@ class VisitorPages:
             choice=choice,
             done=done,
             # In a frame of another site browsers keep no cookie: there the form opens its answer in the whole window.
-            framed=request.headers.get("sec-fetch-dest") == "iframe",
+            framed=bool(self.privacy.settings.frame_ancestors),
             ignored=[name for name, value in sent.items() if value == "1" and not self.privacy.settings.signals[name]],
         )
         if self.privacy.settings.frame_ancestors:
