@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.folder.mkdir(parents=True, exist_ok=True)
         settings = Privacy.from_sources(privacy_settings(options.folder)).settings
         if options.with_traffic:
+            print("Inventing 30 days of visits, and sending them through the middleware …", flush=True)
             print(fill(options.folder, until=time.time()), flush=True)
     except (PrivacyError, OSError) as error:
         print(f"demo_app: {error}", file=sys.stderr)
@@ -62,16 +63,11 @@ Ctrl-C stops it.
 
 
 def _stats_command(settings: Settings) -> str:
-    """Return a command that works in another terminal, in the same folder."""
-    variables = {"PRIVACY_DATABASE_URL": settings.database_url, "PRIVACY_POLICY": settings.policy}
-    program = "privacy-middleware" if shutil.which("privacy-middleware") else f"{shlex.quote(_python())} -m privacy_middleware"
+    """Return a command that works in another terminal."""
+    database = f"sqlite:///{settings.database_path.absolute()}"
+    variables = {"PRIVACY_DATABASE_URL": database, "PRIVACY_POLICY": settings.policy}
+    program = "privacy-middleware" if shutil.which("privacy-middleware") else f"{shlex.quote(sys.executable)} -m privacy_middleware"
     return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), program, "stats --by page"])
-
-
-def _python() -> str:
-    """Return the path of this interpreter, from the current folder if it lies below it."""
-    path, here = Path(sys.executable), Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 if __name__ == "__main__":

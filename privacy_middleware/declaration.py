@@ -126,7 +126,15 @@ def _explain(fault: str) -> str:
     """Turn msgspec's `... - at `$.controller`` into a sentence that names the table."""
     what, _, where = fault.partition(" - at `$")
     place = where.rstrip("`").lstrip(".") or "the top level"
-    return f"privacy.toml is not valid: {what} (at {place}); compare it with the example in the README"
+    remedy = next((remedy for sign, remedy in _REMEDIES.items() if sign in what), "compare its names")
+    return f"privacy.toml is not valid: {what} (at {place}); {remedy}, as in the README's example"
+
+
+_REMEDIES: Final = {
+    "Expected `array`, got `str`": 'write it in brackets, like ["…"]',
+    "Expected `array`, got `object`": "write its name in two pairs of brackets, like [[recipients]]",
+    "Expected `object`, got `array`": "write its name in one pair of brackets, like [controller]",
+}
 
 
 def _problems(declaration: Declaration) -> list[str]:

@@ -90,7 +90,8 @@ class VisitorPrivacy(msgspec.Struct, frozen=True):
         """
         if not self.statement_url:
             return Markup()
-        return Markup('<a href="{}">Privacy</a> · <a href="{}">Do not record my visits</a>').format(self.statement_url, self.opt_out_url)
+        choice = "My visits are not recorded" if self.opted_out else "Do not record my visits"
+        return Markup('<a href="{}">Privacy</a> · <a href="{}">{}</a>').format(self.statement_url, self.opt_out_url, choice)
 
 
 SWITCHED_OFF: Final = VisitorPrivacy(opted_out=False, signal=None, statement_url="", opt_out_url="")
@@ -158,5 +159,5 @@ def _make_secret(path: Path) -> str:
     except OSError as error:
         logger.warning("no secret can be kept in %s (%s); set PRIVACY_SECRET_KEYS", path, type(error).__name__)
         return secret
-    logger.warning("a new secret was made and kept in %s (mode 0600); keep it with your backups, apart from the database", path)
+    logger.warning("a new secret was made and kept in %s (mode 0600); back it up, but apart from the database", path)
     return secret

@@ -88,6 +88,9 @@ class Setting(msgspec.Struct, frozen=True):
 def _database_url(text: str) -> str:
     if not text.startswith("sqlite:///") or text in ("sqlite:///", "sqlite:///:memory:") or set("\0?") & set(text):
         raise ValueError("is not a database this version can use; write sqlite:///path/to/privacy.db")
+    folder = Path(text.removeprefix("sqlite:///")).parent.absolute()
+    if not folder.exists():
+        raise ValueError(f"lies in a folder that does not exist; make {folder}, or write another path")
     return text
 
 
@@ -323,7 +326,8 @@ def _read_table(table: Any, problems: list[str]) -> dict[str, tuple[str, str]]:
         problems.append("[settings] in privacy.toml is not a table; write [settings] on a line of its own")
         return {}
     unknown = [name for name in table if name not in _BY_NAME or name in ("policy", "secret_keys")]
-    problems += [f"[settings] {name} in privacy.toml is not a setting that may stand there" for name in unknown]
+    allowed = ", ".join(name for name in _BY_NAME if name not in ("policy", "secret_keys"))
+    problems += [f"[settings] {name} in privacy.toml is not a setting that may stand there; known are {allowed}" for name in unknown]
     return {name: ("privacy.toml", _text(value)) for name, value in table.items() if name not in unknown}
 
 

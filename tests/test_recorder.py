@@ -22,7 +22,7 @@ import pytest
 from privacy_middleware import PrivacyMiddleware
 from privacy_middleware.collect.hit import Exchange, Rules
 from privacy_middleware.collect.visitor import day_of, identity_of
-from privacy_middleware.errors import StoreError
+from privacy_middleware.errors import SettingsError, StoreError
 from privacy_middleware.record import recorder as recorder_module
 from privacy_middleware.record.purge import finish_purge
 from privacy_middleware.record.recorder import BATCH, CAPACITY, Recorder
@@ -468,13 +468,9 @@ def test_a_path_below_a_file_is_survived(impatient: None) -> None:
     assert stored("file/privacy.db") == 1
 
 
-def test_a_missing_folder_is_said_once_with_the_way_out(caplog: pytest.LogCaptureFixture, impatient: None) -> None:
-    app = make_app(database_url="sqlite:///nowhere/privacy.db", secret_keys="k" * 32)
-    get(app)
-    until(lambda: app.recorder._failures > 3)
-    said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 1
-    assert "nowhere" in said[0]
+def test_a_missing_folder_stops_the_start_with_the_way_out() -> None:
+    with pytest.raises(SettingsError, match="nowhere, or write another path"):
+        make_app(database_url="sqlite:///nowhere/privacy.db", secret_keys="k" * 32)
 
 
 def test_a_read_only_folder_is_survived_and_recording_begins_once_it_is_mended() -> None:
@@ -1105,6 +1101,21 @@ def test_late_hits_from_another_workers_queue_do_not_come_back() -> None:
     assert forgotten.result(10) >= 2
     assert two.flush(10)
     assert paths() == ["/others"]
+
+
+def test_a_request_that_began_before_the_erasure_and_ends_hours_after_it_does_not_come_back() -> None:
+    clock = Clock()
+    recorder = make_recorder(clock=clock)
+    visit(recorder, "/page")
+    work(recorder)
+    assert recorder.forget(IDENTITY).result(5) == 1
+    recorder.close()
+    clock.move(hours=3)
+    later = make_recorder(clock=clock)
+    work(later)
+    visit(later, "/events", ago=3 * 3600 + 60)  # a stream that was open all the time
+    assert later.flush()
+    assert paths() == []
 
 
 def test_who_allows_it_again_is_recorded_again() -> None:

@@ -89,7 +89,7 @@ def _no_address(_: str) -> bytes:
 
 def identity_of(address: str, agent: bytes, site: bytes) -> bytes:
     """Join what tells one visitor from another within a day; never stored, only hashed."""
-    return b"%b\0%b\0%b" % (address.encode("utf-8", "replace"), agent[:512], site[:255])
+    return b"\0".join((address.encode("utf-8", "replace"), agent[:512], site[:255]))
 
 
 def day_of(time: int, zone: tzinfo) -> int:

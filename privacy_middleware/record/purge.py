@@ -47,7 +47,6 @@ class DailyPurge:
         if time.monotonic() >= self._look_due:
             self._look_due = time.monotonic() + LOOK_SECONDS
             note_live(store, now=now)
-            store.end_forgotten(before=now - HOUR)
             if self._may_begin(store, now=now, holder=holder):
                 # Not what is of the future: if the clock is set back, that is all there is.
                 self._going = store.purge(before=first_kept(now, self.zone, self.retention_days))

@@ -154,7 +154,7 @@ def _your_data(declaration: Declaration, settings: Settings, rules: Rules) -> Se
     if "visitor" in rules.items:
         paragraphs.append(
             "If you refuse on the page “Your choice”, what was noted today and yesterday under this browser's number is deleted at once; "
-            "for an hour its number is remembered, so that nothing late comes back. "
+            "until the day's key is destroyed its number is remembered, so that nothing late comes back. "
             "Older data cannot be linked to you any more, so we can neither show nor delete them one by one."
         )
     if declaration.controller.email or declaration.controller.address:

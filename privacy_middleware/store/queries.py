@@ -52,7 +52,6 @@ _ERASED: Final = "SELECT 1 FROM forgotten f WHERE f.day = hit.day AND f.visitor 
 FORGOTTEN_HITS: Final = f"""/* recorder.forget */
 SELECT day, visitor, COUNT(*) AS hits FROM hit WHERE day = :day AND EXISTS ({_ERASED}) GROUP BY day, visitor"""
 FORGET_HITS: Final = f"/* recorder.forget */ DELETE FROM hit WHERE day = :day AND EXISTS ({_ERASED})"
-END_FORGOTTEN: Final = "/* recorder.upkeep */ DELETE FROM forgotten WHERE until < :before"
 ANY_FORGOTTEN: Final = "/* recorder.add_hits */ SELECT EXISTS (SELECT 1 FROM forgotten)"
 FORGET_LATE_HITS: Final = f"/* recorder.add_hits */ DELETE FROM hit WHERE id > :after AND EXISTS ({_ERASED})"
 

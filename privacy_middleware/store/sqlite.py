@@ -303,11 +303,6 @@ class SQLiteStore:
                 self.connection.execute(queries.FORGET_HITS, {"day": day})
             return found
 
-    def end_forgotten(self, *, before: int) -> None:
-        """Drop what was noted of erased visitors up to an instant: no worker's queue can hold their hits any more."""
-        with self.transaction():
-            self.connection.execute(queries.END_FORGOTTEN, {"before": before})
-
     def purge(self, *, before: int, after: int = LAST_DAY, most: int = 5000) -> Iterator[int]:
         """Delete the hits of days before `before`, and after `after` (of a clock that was wrong), a short transaction at a time.
 
