@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -43,12 +44,14 @@ _UNITS: Final = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 
 class Load(NamedTuple):
-    """What wrk saw: requests, requests a second, 50th and 99th percentile in milliseconds."""
+    """What wrk saw: requests, requests a second, 50th and 99th percentile in milliseconds; and the server's processor time."""
 
     requests: int
     rate: float
     p50: float
     p99: float
+    processor: float
+    """Seconds a request, of all threads."""
 
 
 def main() -> None:
@@ -71,31 +74,32 @@ def main() -> None:
 
 
 def report(rounds: list[dict[str, Load | None]]) -> None:
-    line("against the bare app, median of rounds", "requests/s", "p50    p99")
+    line("against the bare app, median of rounds", "requests/s", "p50    p99    processor time a request")
     for name in rounds[0]:
         pairs = [(loads[name], loads["bare"]) for loads in rounds]
-        ratios = [(ours.rate / bare.rate, ours.p50 / bare.p50, ours.p99 / bare.p99) for ours, bare in pairs if ours and bare]
+        ratios = [[a / b for a, b in zip(ours[1:], bare[1:], strict=True)] for ours, bare in pairs if ours and bare]
         if len(ratios) < len(rounds):
             line(name, "", "does not work here, left out")
             continue
-        rate, p50, p99 = map(median, zip(*ratios, strict=True))
+        rate, p50, p99, processor = map(median, zip(*ratios, strict=True))
         of_all = " ".join(f"{ratio[0]:.2f}" for ratio in ratios)
-        line(name, f"{rate:.3f}", f"{p50:.2f}   {p99:.2f}   (rounds: {of_all}; {median([ours.rate for ours, _ in pairs if ours]):,.0f}/s)")
+        absolute = median([ours.rate for ours, _ in pairs if ours])
+        line(name, f"{rate:.3f}", f"{p50:.2f}   {p99:.2f}   {processor:.2f}   (rounds: {of_all}; {absolute:,.0f}/s)")
 
 
 def measure(name: str, seconds: int) -> Load | None:
     """Load one app, in a process and a folder of its own; None if it does not answer as it should."""
     with temporary_folder() as folder:
-        with server(name, folder) as address:
-            warm_up = load(address, WARM_UP_SECONDS)
-            result = load(address, seconds) if warm_up else None
+        with server(name, folder) as (address, process):
+            warm_up = load(address, process, WARM_UP_SECONDS)
+            result = load(address, process, seconds) if warm_up else None
         if name == OURS and result and warm_up:
             account(folder / "privacy.db", warm_up.requests + result.requests)
     return result
 
 
 @contextlib.contextmanager
-def server(name: str, folder: Path) -> Iterator[str]:
+def server(name: str, folder: Path) -> Iterator[tuple[str, int]]:
     """Run uvicorn; on leaving, end it as Ctrl-C does and wait for it."""
     port = free_port()
     arguments = [
@@ -107,7 +111,7 @@ def server(name: str, folder: Path) -> Iterator[str]:
         process = subprocess.Popen(arguments, cwd=folder, env=variables, stdout=log, stderr=log)
         try:
             wait_for(port, process)
-            yield f"http://127.0.0.1:{port}/articles/ten-tips"
+            yield f"http://127.0.0.1:{port}/articles/ten-tips", process.pid
         finally:
             process.send_signal(signal.SIGINT)
             try:
@@ -132,9 +136,10 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def load(address: str, seconds: int) -> Load | None:
+def load(address: str, process: int, seconds: int) -> Load | None:
     """Run wrk once; None if there was no answer, or one that is no success."""
     headers = [part for name, value in HEADERS.items() for part in ("-H", f"{name}: {value}")]
+    before = processor_time(process)
     try:
         text = run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", *headers, address])
     except RuntimeError:
@@ -145,7 +150,15 @@ def load(address: str, seconds: int) -> Load | None:
     rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
     if not counted or not rate or counted[1] == "0":
         return None
-    return Load(int(counted[1]), float(rate[1]), percentile(text, 50), percentile(text, 99))
+    requests = int(counted[1])
+    spent = (processor_time(process) - before) / requests
+    return Load(requests, float(rate[1]), percentile(text, 50), percentile(text, 99), spent)
+
+
+def processor_time(process: int) -> float:
+    """Return the seconds that a process has used so far, all threads together (Linux, proc(5))."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def percentile(text: str, percent: int) -> float:

@@ -88,9 +88,6 @@ class Setting(msgspec.Struct, frozen=True):
 def _database_url(text: str) -> str:
     if not text.startswith("sqlite:///") or text in ("sqlite:///", "sqlite:///:memory:") or set("\0?") & set(text):
         raise ValueError("is not a database this version can use; write sqlite:///path/to/privacy.db")
-    folder = Path(text.removeprefix("sqlite:///")).parent.absolute()
-    if not folder.exists():
-        raise ValueError(f"lies in a folder that does not exist; make {folder}, or write another path")
     return text
 
 

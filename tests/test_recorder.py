@@ -22,7 +22,7 @@ import pytest
 from privacy_middleware import PrivacyMiddleware
 from privacy_middleware.collect.hit import Exchange, Rules
 from privacy_middleware.collect.visitor import day_of, identity_of
-from privacy_middleware.errors import SettingsError, StoreError
+from privacy_middleware.errors import StoreError
 from privacy_middleware.record import recorder as recorder_module
 from privacy_middleware.record.purge import finish_purge
 from privacy_middleware.record.recorder import BATCH, CAPACITY, Recorder
@@ -468,9 +468,13 @@ def test_a_path_below_a_file_is_survived(impatient: None) -> None:
     assert stored("file/privacy.db") == 1
 
 
-def test_a_missing_folder_stops_the_start_with_the_way_out() -> None:
-    with pytest.raises(SettingsError, match="nowhere, or write another path"):
-        make_app(database_url="sqlite:///nowhere/privacy.db", secret_keys="k" * 32)
+def test_a_missing_folder_is_said_once_with_the_way_out(caplog: pytest.LogCaptureFixture, impatient: None) -> None:
+    app = make_app(database_url="sqlite:///nowhere/privacy.db", secret_keys="k" * 32)
+    get(app)
+    until(lambda: app.recorder._failures > 3)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1
+    assert "nowhere: make it" in said[0]
 
 
 def test_a_read_only_folder_is_survived_and_recording_begins_once_it_is_mended() -> None:

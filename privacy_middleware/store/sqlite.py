@@ -56,7 +56,9 @@ class SQLiteStore:
         except (sqlite3.DatabaseError, OSError) as error:
             self.close()
             if not mend or not self.is_damage(error):
-                raise StoreError(f"{self.path} cannot be used as a database ({error}); check the path and its permissions") from error
+                folder = self.path.parent.absolute()
+                remedy = "check the path and its permissions" if folder.exists() else f"there is no folder {folder}: make it"
+                raise StoreError(f"{self.path} cannot be used as a database ({error}); {remedy}") from error
             self.set_aside()
             self._connect()
 
