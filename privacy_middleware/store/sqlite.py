@@ -57,7 +57,9 @@ class SQLiteStore:
             self.close()
             if not mend or not self.is_damage(error):
                 folder = self.path.parent.absolute()
-                remedy = "check the path and its permissions" if folder.exists() else f"there is no folder {folder}: make it"
+                remedy = "check the path and its permissions"
+                if not folder.exists():
+                    remedy = f"there is no folder {folder}: make it, or {remedy}"
                 raise StoreError(f"{self.path} cannot be used as a database ({error}); {remedy}") from error
             self.set_aside()
             self._connect()
