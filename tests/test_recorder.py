@@ -287,19 +287,6 @@ def test_the_log_of_a_fault_holds_no_captured_value(caplog: pytest.LogCaptureFix
     assert "canary" not in caplog.text
 
 
-def test_a_batch_broken_off_while_its_poison_is_sought_is_not_written_twice(impatient: None) -> None:
-    recorder = begin(make_recorder())
-    for _ in range(4):
-        for _ in range(BATCH - 1):
-            visit(recorder)
-        visit(recorder, status=2**70)  # the whole batch is then written one by one
-    until(lambda: stored() > 0)
-    with write_lock():
-        until(lambda: recorder._failures)
-    assert recorder.flush(60)
-    assert stored() == 4 * (BATCH - 1)
-
-
 @pytest.mark.parametrize(("visits", "length"), [(60_000, 10), (1_000, 50_000)])
 def test_memory_does_not_grow_with_the_requests_that_came(visits: int, length: int) -> None:
     code = """
