@@ -9,16 +9,20 @@ from urllib.parse import quote
 
 import anyio
 
+from .capture import Capture
 from .collect.agent import LONGEST_AGENT
 from .collect.choice import CHOICE_HEADERS as _MAY_CHOOSE
 from .collect.choice import COOKIE, Choice, read_choice
+from .collect.form import FormIndex
 from .collect.hit import CLIENT_CLOSED_REQUEST, LONGEST_PART
 from .collect.visitor import client_address
-from .errors import PrivacyError
+from .errors import KeyMissing, PrivacyError
+from .forms import Form
 from .privacy import SWITCHED_OFF, Privacy, VisitorPrivacy, excluded, visitor_privacy
 from .record.exit import SECONDS, flush_at_exit, flush_on_sigterm
 from .record.recorder import CAPACITY
 from .routes import RouteTemplates
+from .waiting import answer_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -43,10 +47,13 @@ class PrivacyMiddleware:
     """
 
     def __init__(self, app: ASGIApp, /, **settings: Any) -> None:
+        late = _in_event_loop()
         try:
             privacy = Privacy.from_sources(settings)
+            if privacy.declaration.forms and not late:
+                privacy.check_vault()
         except PrivacyError as error:
-            if not _in_event_loop():
+            if not late:
                 raise
             # Starlette builds its middleware when it is first called: an error raised there is taken for a missing lifespan.
             app, privacy = _no_start(error), Privacy.from_sources({"disabled": True, "policy": "\n"}, {})
@@ -60,6 +67,8 @@ class PrivacyMiddleware:
         self._own_starts = () if self._disabled else (self._mount[self._start], _WELL_KNOWN[0][self._start])
         self._signals = privacy.settings.signals
         self._excluded = excluded(privacy.settings)
+        self._forms = FormIndex(() if self._disabled else privacy.declaration.forms)
+        self._form_methods = self._forms.methods
         self.templates = RouteTemplates()
         self._views: dict[tuple[Choice, str], VisitorPrivacy] = {}
         self._view = self._view_of(_UNDECIDED, "")
@@ -121,13 +130,17 @@ class PrivacyMiddleware:
             or (cookie is not None and (cookie.find(_COOKIE) >= 0 or len(found) != len(headers)))  # several: all count
         ):
             if self._refuses(scope, headers, root or ""):
-                return None
+                return self._asked_for(scope, found, receive, send) if scope["method"] in self._form_methods else None
         else:
             scope["privacy"] = self._view_of(_UNDECIDED, root) if root else self._view
         if self._excluded is not None and self._excluded.match(path):
             return None
         if not self._prepared:
             self._prepare()
+        if scope["method"] in self._form_methods:
+            form = self._form_of(scope)
+            if form is not None:
+                return _FormWatch(self, scope, found, receive, send).capturing(form)
         return _Watch(self, scope, found, receive, send)
 
     def _refuses(self, scope: Scope, headers: Sequence[tuple[bytes, bytes]], root: str) -> bool:
@@ -138,6 +151,21 @@ class PrivacyMiddleware:
             choice = read_choice(choosing, self._signals, secure=scope.get("scheme") == "https")
         scope["privacy"] = self._view_of(choice, root)
         return choice.opted_out
+
+    def _form_of(self, scope: Scope) -> Form | None:
+        """Return the declared form that a request is for; its path may or may not have the mounts in front of the app in it."""
+        method, path, root = scope["method"], scope["path"], scope.get("root_path", "")
+        return self._forms.sent_to(method, path) or (self._forms.sent_to(method, path.removeprefix(root)) if root else None)
+
+    def _asked_for(self, scope: Scope, found: dict[bytes, bytes], receive: Receive, send: Send) -> _Watch | None:
+        """Of a visitor who refuses, capture a form by which they ask for something; the visit itself is not recorded."""
+        form = self._form_of(scope)
+        if form is None or not form.requested or (self._excluded is not None and self._excluded.match(scope["path"])):
+            return None
+        self._prepare()
+        watch = _FormWatch(self, scope, found, receive, send)
+        watch.ended = True  # so it never will be queued
+        return watch.capturing(form)
 
     def _own_answer(self, scope: Scope, path: str, root: str) -> ASGIApp | None:
         """Our own pages, if the path is one of theirs; the host keeps `/privacyX` and `/privacy/../x`."""
@@ -194,6 +222,8 @@ class PrivacyMiddleware:
             return
         self._prepared = True
         flush_at_exit(self.recorder)
+        if self._forms.forms:
+            flush_at_exit(self.privacy.intake)
         flush_on_sigterm(self.recorder)  # also with a lifespan: some servers end their workers in the middle of it
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> Any:
@@ -202,6 +232,9 @@ class PrivacyMiddleware:
                 # From now on salts are destroyed and visits purged in time, also if nobody comes.
                 self._prepare()
                 self.recorder.start()
+                wrong = await self._wrong_key()
+                if wrong:
+                    message = {"type": "lifespan.startup.failed", "message": wrong}
             elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
                 await self._flush()
             await send(message)
@@ -210,6 +243,18 @@ class PrivacyMiddleware:
             return await self.app(scope, receive, watched)
         finally:
             await self._flush()
+
+    async def _wrong_key(self) -> str:
+        """Return what is wrong if the database holds submissions that the secret keys given do not open, else ""."""
+        if not self._forms.forms:
+            return ""
+        try:
+            await answer_of(self.recorder.submit(lambda _: self.privacy.check_vault()))
+        except KeyMissing as error:
+            return str(error)
+        except Exception as error:  # the database is away: visitors are served all the same
+            self.recorder.fault(error)
+        return ""
 
     def forwarded_address(self, scope: Scope, peer: str) -> str:
         """Return the visitor's address behind the trusted proxies."""
@@ -278,11 +323,15 @@ class _Watch:
         message = await self._receive()
         try:
             if message["type"] == "http.disconnect" and not self.ended:
-                self._status = self._status or CLIENT_CLOSED_REQUEST
-                self.end(completed=0)
+                self.left()
         except Exception as error:  # as in send
             self._middleware.recorder.fault(error)
         return message
+
+    def left(self) -> None:
+        """Note that the visitor is gone."""
+        self._status = self._status or CLIENT_CLOSED_REQUEST
+        self.end(completed=0)
 
     def send(self, message: Message) -> Awaitable[None]:
         try:
@@ -378,3 +427,56 @@ class _Watch:
                 recorder.put(fields)
         except Exception as error:  # see send
             recorder.lost(error)
+
+
+class _FormWatch(_Watch):
+    """Watches a request to a declared form: copies what the host reads, and holds the start of its answer."""
+
+    __slots__ = ("capture",)
+    capture: Capture
+
+    def capturing(self, form: Form) -> _FormWatch:
+        """Begin to capture a form. It is tied to the visit only if the form declares so, and the visit is recorded."""
+        privacy = self._middleware.privacy
+        self.capture = Capture(
+            form,
+            privacy.intake,
+            content_type=self._found.get(b"content-type", b""),
+            limit=privacy.settings.form_limit,
+            time=self._time,
+            visitor=self._pseudonym() if form.link_visit and not self.ended else None,
+        )
+        return self
+
+    def _pseudonym(self) -> int | None:
+        """Return the visitor's pseudonym of the day, as `end` has it; None if the day's salt is not at hand."""
+        client, found = self._scope.get("client"), self._found
+        address = (client[0] or "") if client else ""
+        if self._middleware.trusted:
+            address = self._middleware.forwarded_address(self._scope, address)
+        agent, host = (found.get(name, b"")[:LONGEST_AGENT] for name in (b"user-agent", b"host"))
+        return self._middleware.recorder.visitors.meet(self._time, address, agent, host)[0]
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        try:
+            if message["type"] == "http.request":
+                self.capture.copy(message)
+            elif not self.ended:
+                self.left()
+        except Exception as error:  # as in send
+            self._middleware.recorder.fault(error)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            try:
+                await self.capture.answered(message["status"])
+            except Exception as error:  # whatever our own fault, the answer goes out
+                self._middleware.recorder.fault(error)
+        await super().send(message)
+
+    def broken(self, error: BaseException) -> None:
+        super().broken(error)
+        if isinstance(error, Exception):
+            self.capture.broken()

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from .errors import DeclarationError
+from .forms import Form, form_problems, spell_out
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -91,6 +92,27 @@ STATISTICS: Final = Purpose(
     legal_basis="our legitimate interest in a website that works well (GDPR art. 6(1)(f))",
 )
 
+FORM_PURPOSES: Final = (
+    Purpose(
+        name="answer",
+        text="to answer you",
+        legal_basis="it is done at your request (GDPR art. 6(1)(b)), or our legitimate interest in answering who writes to us (art. 6(1)(f))",
+    ),
+    Purpose(name="newsletter", text="to send you the newsletter that you ask for", legal_basis="your consent (GDPR art. 6(1)(a))"),
+    Purpose(
+        name="personalised content",
+        text="to show you what you told us to be interested in",
+        legal_basis="your consent (GDPR art. 6(1)(a))",
+    ),
+    Purpose(
+        name="questionnaire",
+        text="to learn what our visitors think",
+        legal_basis="our legitimate interest in serving our visitors better (GDPR art. 6(1)(f)); answering is up to you",
+    ),
+)
+"""Purposes of forms that need no declaration; one of the same name in privacy.toml takes its place."""
+_GIVEN: Final = (STATISTICS, *FORM_PURPOSES)
+
 
 class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All that privacy.toml declares, except the [settings] table."""
@@ -98,12 +120,13 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     controller: Controller = Controller()
     purposes: tuple[Purpose, ...] = (STATISTICS,)
     visits: Visits = Visits()
+    forms: tuple[Form, ...] = ()
     recipients: tuple[Recipient, ...] = ()
     statement: StatementText = StatementText()
 
     def purpose(self, name: str) -> Purpose:
-        """Return the declared purpose of that name; `statistics` needs no declaration."""
-        return next(purpose for purpose in (*self.purposes, STATISTICS) if purpose.name == name)
+        """Return the declared purpose of that name; `statistics` and those of `FORM_PURPOSES` need no declaration."""
+        return next(purpose for purpose in (*self.purposes, *_GIVEN) if purpose.name == name)
 
 
 def load_declaration(document: Mapping[str, Any]) -> Declaration:
@@ -113,13 +136,17 @@ def load_declaration(document: Mapping[str, Any]) -> Declaration:
         DeclarationError: naming the place in the file, what is wrong there, and the remedy.
     """
     try:
-        declaration = msgspec.convert(document, Declaration)
+        declaration = msgspec.convert(_spelled_out(document), Declaration)
     except msgspec.ValidationError as error:
         raise DeclarationError(_explain(str(error))) from None
     problems = _problems(declaration)
     if problems:
         raise DeclarationError("privacy.toml is not valid:\n" + "\n".join(f"  - {problem}" for problem in problems))
     return declaration
+
+
+def _spelled_out(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {**document, "forms": spell_out(document["forms"])} if "forms" in document else dict(document)
 
 
 def _explain(fault: str) -> str:
@@ -146,7 +173,7 @@ def _problems(declaration: Declaration) -> list[str]:
     if "time" not in declaration.visits.items:
         problems.append("visits.items must name 'time': without it nothing could be purged when its retention ends")
     names = [purpose.name for purpose in declaration.purposes]
-    purposes = {*names, STATISTICS.name}
+    purposes = {*names, *(purpose.name for purpose in _GIVEN)}
     problems += [f"[[purposes]] {name!r} is declared twice; keep one" for name in purposes if names.count(name) > 1]
     problems += [
         f"[[purposes]] {purpose.name!r} has an empty {field}; a statement cannot be made from it"
@@ -161,6 +188,18 @@ def _problems(declaration: Declaration) -> list[str]:
         for recipient in declaration.recipients
         if recipient.purpose not in purposes
     ]
+    problems += form_problems(declaration.forms)
+    problems += [
+        f"forms.{form.name} has the purpose {form.purpose!r}, which no [[purposes]] entry declares; add one"
+        for form in declaration.forms
+        if form.purpose not in purposes
+    ]
+    if "visitor" not in declaration.visits.items:
+        problems += [
+            f"forms.{form.name}: link_visit needs 'visitor' among visits.items; add it there, or leave link_visit out"
+            for form in declaration.forms
+            if form.link_visit
+        ]
     email = declaration.controller.email
     if email and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+", email):
         problems.append("controller.email is not an e-mail address; write for example privacy@example.org")

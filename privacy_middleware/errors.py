@@ -5,6 +5,8 @@
     ├── DeclarationError   privacy.toml is wrong: the start stops
     ├── StoreError         the database cannot be used
     │   └── SchemaTooNew   it was written by a newer version of this package
+    ├── VaultError         something sealed cannot be opened: changed, or moved from its place
+    │   └── KeyMissing     the secret key that it was sealed under is not among those given
     └── ImportFault        an access log cannot be read
 
 None of them ever reaches the wrapped app once it serves requests.
@@ -33,6 +35,14 @@ class StoreError(PrivacyError):
 
 class SchemaTooNew(StoreError):
     """The database has migrations that this version of the package does not know."""
+
+
+class VaultError(PrivacyError):
+    """Something sealed cannot be opened: it was changed, or moved from its place."""
+
+
+class KeyMissing(VaultError):
+    """The secret key that something was sealed under is not among those given."""
 
 
 class ImportFault(PrivacyError):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from fnmatch import translate
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,11 +22,16 @@ from markupsafe import Markup
 from .collect.choice import Choice, Signal
 from .collect.hit import Rules
 from .declaration import Declaration, load_declaration
+from .errors import DeclarationError, KeyMissing
+from .record.intake import Intake
 from .record.recorder import Recorder
+from .record.spool import Spool
+from .record.submissions import check, masters
 from .settings import Settings, load_settings
 from .statement.text import write_statement
-from .statement.versions import in_force_since
+from .statement.versions import digest, in_force_since
 from .store.sqlite import SQLiteStore
+from .vault import Vault
 
 logger = logging.getLogger("privacy_middleware")
 
@@ -45,13 +51,68 @@ class Privacy:
             address=settings.ip,
             opened=self._note_statement,
             pepper=self._pepper,
+            forms=declaration.forms,
+            absorb=self._absorb if declaration.forms else bool,
         )
         self.statement = write_statement(declaration, settings, self.recorder.rules)
+        self.spool = Spool(settings.database_path)
+        self.intake = Intake(
+            SQLiteStore(settings.database_path),
+            self.spool,
+            vault=lambda: self.vault,
+            zone=settings.zone,
+            statement=lambda: self.statement_digest,
+            wait_seconds=settings.submission_wait_ms / 1000,
+            count=self.recorder.count,
+        )
         self.statement_since: int | None = None
         """Since when (epoch milliseconds) this statement is in force; None until the database was opened."""
 
     def _pepper(self) -> bytes:
         return self.secret_keys[0].encode()
+
+    def _absorb(self, store: SQLiteStore) -> int:
+        return self.intake.absorb(store)
+
+    @cached_property
+    def statement_digest(self) -> bytes:
+        """The digest of the statement in force."""
+        return digest(self.statement)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """The master keys. Reads a file at first use."""
+        return Vault(self.secret_keys)
+
+    def check_vault(self) -> None:
+        """Check that what the database holds sealed can be opened. Reads the database and the secret's file, makes neither.
+
+        Raises:
+            KeyMissing, StoreError: if it cannot.
+        """
+        store = self.store
+        if not store.path.exists():
+            return
+        store.open_to_read()
+        try:
+            self._check_keys(store)
+        finally:
+            store.close()
+
+    def _check_keys(self, store: SQLiteStore) -> None:
+        if not store.has_table("vault"):  # not migrated yet
+            return
+        if not masters(store):
+            return
+        secret = secret_path(self.settings.database_path)
+        if not self.settings.secret_keys and not secret.exists():
+            raise KeyMissing(f"{store.path} holds submissions sealed under a secret key that is gone: put {secret} back. {_LOST_KEY}")
+        try:
+            check(store, self.vault)
+        except KeyMissing:
+            given = "PRIVACY_SECRET_KEYS" if self.settings.secret_keys else str(secret)
+            text = f"{store.path} holds submissions sealed under a secret key that {given} does not hold: add it at the end. {_LOST_KEY}"
+            raise KeyMissing(text) from None
 
     def _note_statement(self, store: SQLiteStore) -> None:
         self.statement_since = in_force_since(store, self.statement, now=int(time.time() * 1000))
@@ -69,7 +130,12 @@ class Privacy:
             SettingsError, DeclarationError: if anything there is wrong.
         """
         settings, document = load_settings(keywords, environ)
-        return cls(settings, load_declaration(document))
+        declaration = load_declaration(document)
+        _check_forms(settings, declaration)
+        return cls(settings, declaration)
+
+
+_LOST_KEY: Final = "If it is lost for ever, `privacy-middleware keys abandon` lets you go on without what cannot be read any more"
 
 
 class VisitorPrivacy(msgspec.Struct, frozen=True):
@@ -120,7 +186,31 @@ def excluded(settings: Settings) -> re.Pattern[str] | None:
     return re.compile("|".join(patterns)) if patterns else None
 
 
+def _check_forms(settings: Settings, declaration: Declaration) -> None:
+    if not declaration.forms or settings.disabled:
+        return
+    missing = _extra_missing()
+    if missing:
+        raise DeclarationError(f"forms are declared, and {missing} is not installed; `pip install 'privacy-middleware[forms]'`")
+    never = excluded(settings)
+    for form in declaration.forms:
+        if never is not None and never.match(form.path):
+            raise DeclarationError(f"forms.{form.name} is sent to {form.path}, which PRIVACY_EXCLUDE_PATHS names; take it out of one of them")
+        if form.path == settings.path or form.path.startswith(settings.path + "/"):
+            raise DeclarationError(f"forms.{form.name} is sent to {form.path}, where the privacy pages are; no app sees it there")
+
+
+def _extra_missing() -> str:
+    """Return the name of a module that forms need and that is not installed, or ""."""
+    return next((name for name in ("cryptography", "python_multipart", "stdnum", "phonenumbers") if find_spec(name) is None), "")
+
+
 _SECRET_BYTES: Final = 32
+
+
+def secret_path(database: Path) -> Path:
+    """Return where the secret of a database is kept, if none is given."""
+    return database.with_suffix(".secret")
 
 
 def load_secret(database: Path) -> str:
@@ -129,7 +219,7 @@ def load_secret(database: Path) -> str:
     Several workers that start at once get the same one. Where the folder cannot be written, a secret of this process
     alone serves, and a warning says so.
     """
-    path = database.with_suffix(".secret")
+    path = secret_path(database)
     try:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:

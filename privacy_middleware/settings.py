@@ -7,6 +7,7 @@ over privacy.toml, and that over the defaults.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 import tomllib
@@ -25,6 +26,7 @@ PREFIX: Final = "PRIVACY_"
 DEFAULT_POLICY: Final = "privacy.toml"
 SECRET_MIN_LENGTH: Final = 32
 LONGEST_RETENTION_DAYS: Final = 3660
+LONGEST_SHOWN: Final = 200
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 AddressForm = Literal["truncated", "none", "full"]
@@ -48,6 +50,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     query_params: frozenset[str]
     path_params: frozenset[str]
     frame_ancestors: tuple[str, ...]
+    forms: tuple[dict[str, Any], ...]
+    form_limit: int
+    submission_wait_ms: int
     disabled: bool
     origins: dict[str, str]
 
@@ -142,6 +147,28 @@ def _days(text: str) -> int:
     return int(text)
 
 
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
+            raise ValueError(f"is not a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _forms(text: str) -> tuple[dict[str, Any], ...]:
+    """The forms of PRIVACY_FORMS, not yet checked: a JSON list, or TOML with [[forms]] as in privacy.toml."""
+    if not text.strip():
+        return ()
+    try:
+        found = json.loads(text) if text.lstrip().startswith("[{") else tomllib.loads(text).get("forms")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is neither a JSON list nor TOML with [[forms]] ({error})") from None
+    if not isinstance(found, list) or not found or not all(isinstance(form, dict) for form in found):
+        raise ValueError('holds no forms; write a JSON list like [{"name": …}], or TOML with [[forms]] as in the README')
+    return tuple(found)
+
+
 def _timezone(text: str) -> str:
     if text == "UTC":
         return text
@@ -221,8 +248,12 @@ SETTINGS: Final = (
     Setting("query_params", "", _names, "Query parameters kept besides `utm_*` and `ref`. No other is."),
     Setting("path_params", "", _names, "Route parameters whose value is kept: `slug` makes `/blog/{slug}` `/blog/hello`."),
     Setting("frame_ancestors", "", _origins, "Origins of the same site that may show the opt-out page in a frame."),
+    Setting("forms", "", _forms, "The declared forms, as a JSON list or TOML; they take the place of those in privacy.toml."),
+    Setting("form_limit", "65536", _number(1024, 4_194_304), "Bytes of a form that are looked at, large files in it apart."),
+    Setting("submission_wait_ms", "250", _number(0, 10_000), "Milliseconds that an answer waits for the database to hold the submission."),
     Setting("disabled", "0", _flag, "`1` switches everything off: the app runs as if it were not wrapped."),
 )
+_NOT_IN_FILE: Final = ("policy", "secret_keys", "forms")
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
 
@@ -253,11 +284,12 @@ def load_settings(
         try:
             values[setting.name] = setting.parse(text)
         except ValueError as error:
-            shown = "the value" if setting.secret else repr(mask_url(text))
+            shown = "the value" if setting.secret or len(text) > LONGEST_SHOWN else repr(mask_url(text))
             problems.append(f"{setting.variable} ({origin}): {shown} {error}")
     if problems:
         raise SettingsError(problems)
-    return Settings(**values, origins=origins), document
+    settings = Settings(**values, origins=origins)
+    return settings, {**document, "forms": settings.forms} if settings.forms else document
 
 
 def read_policy(text: str, problems: list[str], *, must_exist: bool) -> dict[str, Any]:
@@ -322,8 +354,8 @@ def _read_table(table: Any, problems: list[str]) -> dict[str, tuple[str, str]]:
     if not isinstance(table, dict):
         problems.append("[settings] in privacy.toml is not a table; write [settings] on a line of its own")
         return {}
-    unknown = [name for name in table if name not in _BY_NAME or name in ("policy", "secret_keys")]
-    allowed = ", ".join(name for name in _BY_NAME if name not in ("policy", "secret_keys"))
+    unknown = [name for name in table if name not in _BY_NAME or name in _NOT_IN_FILE]
+    allowed = ", ".join(name for name in _BY_NAME if name not in _NOT_IN_FILE)
     problems += [f"[settings] {name} in privacy.toml is not a setting that may stand there; known are {allowed}" for name in unknown]
     return {name: ("privacy.toml", _text(value)) for name, value in table.items() if name not in unknown}
 
@@ -335,13 +367,15 @@ def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ",".join(f"{key}={entry}" for key, entry in value.items())
     if isinstance(value, (list, tuple, set, frozenset)):
-        return ",".join(map(str, value))
+        return json.dumps(value) if any(isinstance(entry, Mapping) for entry in value) else ",".join(map(str, value))
     return str(value)
 
 
 def _shown(setting: Setting, value: Any) -> str:
     if setting.secret:
         return f"*** ({len(value)} given)" if value else ""
+    if setting.name == "forms":
+        return ",".join(str(form.get("name")) for form in value)
     if setting.name == "signals":
         return ",".join(f"{name}={'refuse' if on else 'ignore'}" for name, on in value.items())
     if isinstance(value, frozenset):

@@ -1,14 +1,18 @@
-"""Deletes the visits whose retention has ended: once a day, in one process, a little at a time."""
+"""Deletes the visits and submissions whose retention has ended: once a day, in one process, a little at a time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
 from typing import Final
 
 from ..collect.visitor import day_of
+from ..forms import Form
+from ..store import queries
 from ..store.sqlite import SQLiteStore
+from . import submissions
+from .submissions import AUDIT_DAYS
 
 HOUR: Final = 3_600_000
 LOOK_SECONDS: Final = 600
@@ -20,9 +24,10 @@ COUNTER_DAYS: Final = 400
 class DailyPurge:
     """Looks every ten minutes whether anything is due, and does one short transaction a turn while there is."""
 
-    def __init__(self, *, zone: tzinfo, retention_days: int, complain: Callable[..., None]) -> None:
+    def __init__(self, *, zone: tzinfo, retention_days: int, forms: Sequence[Form], complain: Callable[..., None]) -> None:
         self.zone = zone
         self.retention_days = retention_days
+        self.forms = forms
         self._complain = complain
         self.interrupt()
 
@@ -42,7 +47,7 @@ class DailyPurge:
             if next(self._going, None) is not None:
                 return False
             self._going = None
-            finish_purge(store, now=now, zone=self.zone)
+            finish_purge(store, self.forms, now=now, zone=self.zone)
             return True
         if time.monotonic() >= self._look_due:
             self._look_due = time.monotonic() + LOOK_SECONDS
@@ -70,14 +75,17 @@ def first_kept(now: int, zone: tzinfo, retention_days: int) -> int:
     return day_of(now, zone) - retention_days + 1
 
 
-def finish_purge(store: SQLiteStore, *, now: int, zone: tzinfo) -> None:
-    """After the hits: remove the words that no hit uses, old counters, and note the day as purged."""
+def finish_purge(store: SQLiteStore, forms: Sequence[Form], *, now: int, zone: tzinfo) -> int:
+    """After the hits: delete submissions, words that no hit uses, old counters, and note the day; returns how many submissions."""
     today = day_of(now, zone)
+    purged = submissions.purge(store, forms, today=today)
     store.purge_words()
     store.purge_counters(before=today - COUNTER_DAYS)
     with store.transaction():
+        store.execute(queries.PURGE_AUDIT, before=now - AUDIT_DAYS * 24 * HOUR)
         store.set_mark("purged", today)
         store.set_mark("clock", now)
+    return purged
 
 
 def note_live(store: SQLiteStore, *, now: int) -> None:

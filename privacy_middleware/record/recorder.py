@@ -14,19 +14,22 @@ import sqlite3
 import threading
 import time
 import uuid
-import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from datetime import tzinfo
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from ..collect.form import FormIndex
+from ..collect.funnel import steps
 from ..collect.hit import Collector, Hit, Rules
 from ..collect.visitor import Visitors, day_of, shortener
 from ..errors import PrivacyError, StoreError
+from ..forms import Form
 from ..settings import AddressForm
 from ..store.sqlite import SQLiteStore
+from .fork import PATIENCE, mind_forks
 from .purge import DailyPurge
 from .salts import DaySalts
 
@@ -44,10 +47,7 @@ BUSY_PAUSE: Final = 0.1
 IDLE_PAUSE: Final = 0.5
 """Seconds between two looks at the queue. With these, kill -9 loses less than the last second."""
 MOST_COMMANDS: Final = 200
-FORK_PATIENCE: Final = 0.5
 LONGEST_RETRY: Final = 10.0
-
-_recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
 
 
 class Recorder:
@@ -64,8 +64,13 @@ class Recorder:
         opened: Callable[[SQLiteStore], object] = bool,
         pepper: Callable[[], bytes] = bytes,
         clock: Callable[[], float] = time.time,
+        forms: Iterable[Form] = (),
+        absorb: Callable[[SQLiteStore], object] = bool,
     ) -> None:
-        """Arguments: `opened` is called in the thread whenever the database was opened; for `pepper` see `DaySalts`."""
+        """Arguments: `opened` is called in the thread whenever the database was opened; for `pepper` see `DaySalts`.
+
+        `absorb` is called each turn, to take in what waits in the spool.
+        """
         self.store = store
         self.rules = rules
         self.zone = zone
@@ -73,12 +78,14 @@ class Recorder:
         self._collector = Collector(rules)
         self._opened = opened
         self._pepper = pepper
+        self._forms = FormIndex(forms)
+        self._absorb = absorb
         self._salts = DaySalts(self.visitors, zone=zone, pepper=pepper)
-        self._purge = DailyPurge(zone=zone, retention_days=retention_days, complain=self._complain)
+        self._purge = DailyPurge(zone=zone, retention_days=retention_days, forms=self._forms.forms, complain=self._complain)
         self.clock = clock
         self.holder = uuid.uuid4().hex
         self._reset()
-        _recorders.add(self)
+        mind_forks(self)
 
     def _reset(self) -> None:
         """Begin with nothing, as at first use and in a forked child; what a parent has queued, the parent writes."""
@@ -108,7 +115,7 @@ class Recorder:
 
     def before_fork(self) -> None:
         """Let the thread end its turn, and close the connection: SQLite allows none to cross a fork ("How To Corrupt", 2.6)."""
-        self._forking = self._turning.acquire(timeout=FORK_PATIENCE)
+        self._forking = self._turning.acquire(timeout=PATIENCE)
         if self._forking:
             self.store.close()
 
@@ -403,7 +410,11 @@ class Recorder:
                 self.drop("no_salt")
                 return None
             visitor = salt.pseudonym(identity)
-        return self._collector.hit(fields, day=day, visitor=visitor)
+        hit = self._collector.hit(fields, day=day, visitor=visitor)
+        if self._forms.forms:
+            for step in steps(self._forms, fields, hit):
+                self.count(step)
+        return hit
 
     def _write(self, hits: list[Hit]) -> None:
         store = self.store
@@ -445,21 +456,6 @@ class Recorder:
     def _upkeep(self) -> None:
         if self._checkpoint_due:
             self._checkpoint_due = not self.store.checkpoint()
+        self._absorb(self.store)
         if self._purge.step(self.store, now=self._now(), holder=self.holder):
             self._checkpoint_due = True
-
-
-def _all(step: Callable[[Recorder], None]) -> Callable[[], None]:
-    def for_all() -> None:
-        for recorder in list(_recorders):
-            step(recorder)
-
-    return for_all
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(
-        before=_all(Recorder.before_fork),
-        after_in_parent=_all(Recorder.after_fork_in_parent),
-        after_in_child=_all(Recorder.after_fork_in_child),
-    )

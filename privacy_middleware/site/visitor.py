@@ -16,9 +16,9 @@ from ..collect.choice import ALLOWED, COOKIE, REFUSED, Choice, choice_cookie, re
 from ..collect.visitor import client_address, identity_of
 from ..errors import StoreError
 from ..privacy import Privacy
+from ..waiting import answer_of
 from .origin import is_same_origin
 from .pages import Pages
-from .waiting import answer_of
 
 _UNREACHABLE = (TimeoutError, StoreError, sqlite3.Error)
 _markdown = MarkdownIt("commonmark", {"html": False})

@@ -212,3 +212,50 @@ FROM hits {join} GROUP BY 1"""
 
 
 HITS_STORED: Final = "/* status.hits */ SELECT COUNT(*) AS hits, MIN(day) AS first, MAX(day) AS last FROM hit"
+
+HAS_TABLE: Final = "/* store.has_table */ SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = :name"
+
+# --- submissions -----------------------------------------------------------------------------------------------------------
+
+VAULT_KEY: Final = "/* submissions.vault */ SELECT master, sealed FROM vault WHERE name = :name"
+VAULT_KEYS: Final = "/* keys.rotate */ SELECT name FROM vault"
+SET_VAULT_KEY: Final = """/* submissions.vault */
+INSERT INTO vault (name, master, sealed) VALUES (:name, :master, :sealed)
+ON CONFLICT (name) DO UPDATE SET master = excluded.master, sealed = excluded.sealed"""
+SUBJECT: Final = "/* submissions.subject */ SELECT id, master, sealed FROM subject WHERE lookup = :lookup"
+SUBJECT_KEY: Final = "/* submissions.subject */ SELECT master, sealed FROM subject WHERE id = :id"
+ADD_SUBJECT: Final = "/* submissions.subject */ INSERT INTO subject (id, lookup, master, sealed) VALUES (:id, :lookup, :master, :sealed)"
+ADD_SUBMISSION: Final = """/* submissions.add */
+INSERT INTO submission (id, subject, form, purpose, day, expires, outcome, statement, visitor, time)
+VALUES (:id, :subject, :form, :purpose, :day, :expires, :outcome, :statement, :visitor, :time)"""
+HAS_SUBMISSION: Final = "/* submissions.add */ SELECT 1 FROM submission WHERE id = :id"
+ADD_FIELD: Final = "/* submissions.add */ INSERT INTO field (submission, name, value) VALUES (:submission, :name, :value)"
+SUBMISSION: Final = "/* submissions.find */ SELECT * FROM submission WHERE id = :id"
+SUBMISSIONS: Final = """/* submissions.find */
+SELECT * FROM submission
+WHERE day BETWEEN :first AND :last AND (:form = '' OR form = :form) AND (:purpose = '' OR purpose = :purpose)
+ORDER BY day, form, id"""
+SUBMISSIONS_LIKE: Final = "/* submissions.find */ SELECT id FROM submission WHERE hex(id) LIKE :prefix || '%' LIMIT 2"
+FIELDS: Final = "/* submissions.fields */ SELECT name, value FROM field WHERE submission = :submission ORDER BY name"
+ANSWER: Final = "/* submissions.answer */ UPDATE submission SET answered = :now WHERE id = :id"
+SUBMISSION_COUNTS: Final = """/* status.submissions */
+SELECT form, COUNT(*) AS submissions, MIN(day) AS first FROM submission GROUP BY form ORDER BY form"""
+
+_EXPIRED: Final = "SELECT id FROM submission WHERE expires <= :today OR (form = :form AND day < :before) LIMIT :most"
+EXPIRED: Final = f"/* purge.submissions */ {_EXPIRED}"
+PURGE_FIELDS: Final = "/* purge.submissions */ DELETE FROM field WHERE submission = :id"
+PURGE_SUBMISSION: Final = "/* purge.submissions */ DELETE FROM submission WHERE id = :id"
+PURGE_SUBJECTS: Final = """/* purge.submissions */
+DELETE FROM subject WHERE NOT EXISTS (SELECT 1 FROM submission WHERE submission.subject = subject.id)"""
+PURGE_AUDIT: Final = "/* purge.audit */ DELETE FROM audit WHERE time < :before"
+
+OTHER_KEYS: Final = "/* keys.rotate */ SELECT id, master, sealed FROM subject WHERE master <> :newest AND id > :after ORDER BY id LIMIT :most"
+REWRAP: Final = "/* keys.rotate */ UPDATE subject SET master = :newest, sealed = :sealed WHERE id = :id AND master = :master"
+MASTERS: Final = "/* keys.status */ SELECT master, COUNT(*) AS subjects FROM subject GROUP BY master"
+FORGET_LOOKUPS: Final = "/* keys.abandon */ UPDATE subject SET lookup = NULL WHERE lookup IS NOT NULL"
+
+AUDIT: Final = "/* audit.add */ INSERT INTO audit (time, actor, action, object) VALUES (:time, :actor, :action, :object)"
+AUDITED: Final = "/* audit.read */ SELECT time, actor, action, object FROM audit ORDER BY id"
+
+FORM_COUNTS: Final = """/* funnel.counts */
+SELECT name, SUM(amount) AS amount FROM counter WHERE name LIKE 'form.%' AND day BETWEEN :first AND :last GROUP BY name ORDER BY name"""

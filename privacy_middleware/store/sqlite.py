@@ -42,6 +42,7 @@ class SQLiteStore:
         self._inode: int | None = None
         self._words: dict[str, dict[tuple[str, ...], int]] = {table: {} for table in queries.DICTIONARIES}
         self._generation = -1
+        self._patience = BUSY_SECONDS
 
     # --- connection --------------------------------------------------------------------------------------------------------
 
@@ -89,7 +90,7 @@ class SQLiteStore:
         if not self.path.exists():
             with contextlib.suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=self._patience, isolation_level=None, check_same_thread=False)
         self._connection = connection
         self._inode = self._inode_now()
         self._use_wal(connection)
@@ -98,10 +99,15 @@ class SQLiteStore:
         migrate(connection)
         self._forget_words()
 
-    @staticmethod
-    def _use_wal(connection: sqlite3.Connection) -> None:
+    def wait_at_most(self, seconds: float) -> None:
+        """From now on wait no longer than this for another writer."""
+        self._patience = seconds
+        if self._connection is not None:
+            self._connection.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
+
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
         """Switch to WAL. SQLite does not wait here if another process switches at the same moment."""
-        end = time.monotonic() + BUSY_SECONDS
+        end = time.monotonic() + self._patience
         while True:
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -194,6 +200,14 @@ class SQLiteStore:
         cursor = self.connection.execute(query, values)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def execute(self, query: str, **values: Any) -> int:
+        """Run one statement that writes; returns how many rows it took."""
+        return self.connection.execute(query, values).rowcount
+
+    def has_table(self, name: str) -> bool:
+        """Tell whether the database, as it was opened, has a table; one that was opened to be read may be of an older version."""
+        return bool(self._value(queries.HAS_TABLE, name=name))
 
     def _value(self, query: str, **values: Any) -> Any:
         row = self.connection.execute(query, values).fetchone()
@@ -291,7 +305,7 @@ class SQLiteStore:
         """Move the journal into the file and empty it. False if another connection stood in the way: try again."""
         self.connection.execute("PRAGMA busy_timeout = 50")
         busy, _, _ = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        self.connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+        self.wait_at_most(self._patience)
         return not busy
 
     # --- erasing, purging, counting ----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""Lets a page ask the recorder's thread for something from the database, on any event loop, for a bounded time.
+"""Lets a task on any event loop wait for what a thread of ours does, for a bounded time.
 
-The page looks again every few milliseconds instead of waiting in a thread: the host's own endpoints need those.
+It looks again every few milliseconds instead of waiting in a thread: the host's own endpoints need those.
 """
 
 from __future__ import annotations

@@ -1,0 +1,175 @@
+"""Turns what was sent under a declared field into what is kept of it, by the field's treatment."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import partial
+from typing import Any, Final
+
+from ..forms import Field, Form
+from .form import LONGEST_VALUE, File, Value
+from .redact import COUNTRIES, hide_payment, is_payment_number, redact
+
+Kept = str | int | bool | dict[str, Any]
+"""What is kept of one value; of a file `{"type": …, "size": …}`."""
+
+_EMAIL_DOMAIN: Final = re.compile(r"[^@\s]+@([^@\s]+\.[^@\s]+)")
+_DATE: Final = re.compile(r"(\d{4})-(\d\d?)(?:-(\d\d?))?(?!\d)")
+_EUROPEAN_DATE: Final = re.compile(r"(\d\d?)[./-](\d\d?)[./-](\d{4})(?!\d)")
+CUT_MARK: Final = " … [cut]"
+
+
+class Unfit(Exception):  # noqa: N818 - it is counted, not raised to anybody
+    """A value that the field's treatment can make nothing of, or that must not be kept."""
+
+
+def treat(
+    form: Form, sent: Mapping[str, list[Value]], *, today: date, keyed_hash: Callable[[str, str], str]
+) -> tuple[dict[str, list[Kept]], Counter[str]]:
+    """Return what is kept of each declared field that was sent, and how many values were not, by field and reason.
+
+    `keyed_hash(field, text)` is asked for the treatment `hash`; it may raise `Unfit`.
+    """
+    kept: dict[str, list[Kept]] = {}
+    counts: Counter[str] = Counter()
+    for name, values in sent.items():
+        field = form.fields[name]
+        treatment = _treatment(field, name, today=today, keyed_hash=keyed_hash, counts=counts)
+        kept[name] = []
+        for value in values:
+            try:
+                kept[name].append(treatment(_cut(value, name, counts)))
+            except Unfit as unfit:
+                counts[f"{unfit}.{name}"] += 1
+    return {name: values for name, values in kept.items() if values}, counts
+
+
+def _cut(value: Value, name: str, counts: Counter[str]) -> Value:
+    if isinstance(value, File) or len(value) <= LONGEST_VALUE:
+        return value
+    counts[f"cut.{name}"] += 1
+    return value[:LONGEST_VALUE] + CUT_MARK
+
+
+def _treatment(
+    field: Field, name: str, *, today: date, keyed_hash: Callable[[str, str], str], counts: Counter[str]
+) -> Callable[[Value], Kept]:
+    if field.treatment == "file":
+        return _file
+    if field.treatment == "present":
+        return bool
+    of_text: dict[str, Callable[[str], Kept]] = {
+        "keep": partial(_keep, name=name, counts=counts),
+        "length": len,
+        "choice": partial(_choice, field),
+        "bucket": partial(_bucket, field, today=today),
+        "domain": _domain,
+        "region": partial(_region, letters=field.letters),
+        "hash": partial(_hash, name, keyed_hash),
+        "redact": partial(redact, countries=field.countries or COUNTRIES),
+    }
+    return partial(_text_only, of_text[field.treatment])
+
+
+def _text_only(treatment: Callable[[str], Kept], value: Value) -> Kept:
+    if isinstance(value, File):
+        raise Unfit("file")
+    return treatment(value)
+
+
+def _file(value: Value) -> Kept:
+    if not isinstance(value, File):
+        raise Unfit("no_file")
+    return {"type": value.type, "size": value.size}
+
+
+def _keep(text: str, *, name: str, counts: Counter[str]) -> str:
+    """Card and account numbers are never kept: neither as the value, nor within a text."""
+    if is_payment_number(text):
+        raise Unfit("payment_number")
+    text, hidden = hide_payment(text)
+    if hidden:
+        counts[f"payment_number.{name}"] += hidden
+    return text
+
+
+def _choice(field: Field, text: str) -> str:
+    if text not in field.choices:
+        raise Unfit("not_a_choice")
+    return text
+
+
+def _hash(name: str, keyed_hash: Callable[[str, str], str], text: str) -> str:
+    if is_payment_number(text):  # there are too few of them: they could be guessed, should the key become known
+        raise Unfit("payment_number")
+    return keyed_hash(name, text.strip())
+
+
+def _domain(text: str) -> str:
+    match = _EMAIL_DOMAIN.fullmatch(text.strip())
+    if not match:
+        raise Unfit("not_an_email")
+    return match[1].lower()
+
+
+def _region(text: str, *, letters: int) -> str:
+    code = "".join(c for c in text.upper() if c.isalnum())
+    if not 3 <= len(code) <= 10 or not any(c.isdigit() for c in code):
+        raise Unfit("not_a_postcode")
+    return code[:letters]
+
+
+def _bucket(field: Field, text: str, *, today: date) -> str:
+    if field.unit == "age":
+        return _range(_age(text, today), field.edges)
+    if field.unit:
+        return _part_of_date(text, field.unit)
+    try:
+        number = float(text.strip().replace(",", ".", 1))
+    except ValueError:
+        raise Unfit("not_a_number") from None
+    if number != number or abs(number) == float("inf"):  # noqa: PLR0124 - not a number
+        raise Unfit("not_a_number")
+    return _range(number, field.edges)
+
+
+def _range(number: float, edges: tuple[float, ...]) -> str:
+    """Name the range: `under 18`, `18 to under 30`, `60 and over`."""
+    if number < edges[0]:
+        return f"under {edges[0]:g}"
+    for lower, upper in zip(edges, edges[1:], strict=False):
+        if number < upper:
+            return f"{lower:g} to under {upper:g}"
+    return f"{edges[-1]:g} and over"
+
+
+def _part_of_date(text: str, unit: str) -> str:
+    year, month, _ = _date(text)
+    return {"year": f"{year:04}", "month": f"{year:04}-{month:02}", "decade": f"{year // 10 * 10}s"}[unit]
+
+
+def _age(text: str, today: date) -> int:
+    year, month, day = _date(text)
+    age = today.year - year - ((today.month, today.day) < (month, day))
+    if not 0 <= age <= 130:
+        raise Unfit("not_an_age")
+    return age
+
+
+def _date(text: str) -> tuple[int, int, int]:
+    """Return year, month, day of `2026-11-22` (also `2026-11`) or `22.11.2026`."""
+    match, other = _DATE.match(text.strip()), _EUROPEAN_DATE.match(text.strip())
+    if match:
+        year, month, day = int(match[1]), int(match[2]), int(match[3] or 1)
+    elif other:
+        year, month, day = int(other[3]), int(other[2]), int(other[1])
+    else:
+        raise Unfit("not_a_date")
+    try:
+        date(year, month, day)
+    except ValueError:
+        raise Unfit("not_a_date") from None
+    return year, month, day

@@ -1,0 +1,50 @@
+"""Keeps threads and database connections from crossing a fork (SQLite, "How To Corrupt", section 2.6)."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Final, Protocol
+
+PATIENCE: Final = 0.5
+"""Seconds that a fork waits for a thread to end what it is doing."""
+
+
+class Forkable(Protocol):
+    """Something with a thread and a connection of its own."""
+
+    def before_fork(self) -> None:
+        """End the turn, and close the connection."""
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+
+    def after_fork_in_child(self) -> None:
+        """Begin with nothing."""
+
+
+_known: weakref.WeakSet[Forkable] = weakref.WeakSet()
+
+
+def mind_forks(one: Forkable) -> None:
+    """Call the three methods at every fork for as long as it lives."""
+    _known.add(one)
+
+
+def _before() -> None:
+    for one in list(_known):
+        one.before_fork()
+
+
+def _after_in_parent() -> None:
+    for one in list(_known):
+        one.after_fork_in_parent()
+
+
+def _after_in_child() -> None:
+    for one in list(_known):
+        one.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

@@ -1,0 +1,314 @@
+"""Takes captured forms, and has each durable before its answer goes out: in the database, or, past the time budget, in the spool.
+
+One thread a process, started at the first form, with a connection of its own: a form must wait neither for the recorder's hits nor
+for another form that the database keeps waiting. It parses and treats what was captured, off the host's path.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import tzinfo
+from typing import Final, NamedTuple
+
+from ..collect.form import Copy, UnreadableForm, read_fields
+from ..collect.treatment import Unfit, treat
+from ..collect.visitor import date_of, day_of
+from ..errors import PrivacyError
+from ..forms import Form, Outcome
+from ..store.sqlite import SQLiteStore
+from ..vault import Vault, field_hash, normalise_email
+from . import submissions
+from .fork import PATIENCE, mind_forks
+from .spool import Spool, openable
+from .submissions import Submission
+
+logger = logging.getLogger("privacy_middleware")
+
+MOST_WAITING: Final = 200
+"""Forms in memory at most; further ones find no room, and their answers wait for it within the budget."""
+AWAY_SECONDS: Final = 2.0
+"""How long the spool is used at once after the database did not answer in time."""
+ABSORB_SECONDS: Final = 2.0
+
+
+class Captured(NamedTuple):
+    """One form post as the adapters hand it over: the copy of its body, not yet parsed."""
+
+    form: Form
+    outcome: Outcome
+    content_type: bytes
+    copy: Copy
+    time: float
+    """When the request came, epoch seconds."""
+    visitor: int | None
+    """The pseudonym, if the form declares `link_visit`."""
+
+
+class Intake:
+    """The queue of captured forms and its thread."""
+
+    def __init__(
+        self,
+        store: SQLiteStore,
+        spool: Spool,
+        *,
+        vault: Callable[[], Vault],
+        zone: tzinfo,
+        statement: Callable[[], bytes],
+        wait_seconds: float,
+        count: Callable[..., None],
+    ) -> None:
+        """Arguments: `vault` may read a file and is called in the thread; `count(name, amount)` adds to a counter."""
+        self.store = store
+        self.spool = spool
+        self.wait_seconds = wait_seconds
+        self._vault_of = vault
+        self._zone = zone
+        self._statement = statement
+        self._count = count
+        self._reset()
+        mind_forks(self)
+
+    def _reset(self) -> None:
+        self._queue: deque[tuple[Captured, float, Future[None]]] = deque()
+        self._unwritten: list[Submission] = []
+        self._root: bytes | None = None
+        self._wake = threading.Event()
+        self._starting = threading.Lock()
+        self._turning = threading.Lock()
+        self._forking = False
+        self._unusable = False
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._busy = False
+        self._away_until = 0.0
+        self._complained: set[str] = set()
+        self._absorb_due = 0.0
+
+    def before_fork(self) -> None:
+        """Let the thread end its turn, and close the connection."""
+        self._forking = self._turning.acquire(timeout=PATIENCE)
+        if self._forking:
+            self.store.close()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on; the next form opens the database again."""
+        if self._forking:
+            self._turning.release()
+
+    def after_fork_in_child(self) -> None:
+        """Share nothing with the parent's thread; without a clean end of its turn, this process uses the spool alone."""
+        clean = self._forking
+        self._reset()
+        self._unusable = not clean
+
+    def take(self, captured: Captured) -> Future[None] | None:
+        """Queue one form; the future is done once it is durable, or cannot be read. None if there is no room at the moment."""
+        if len(self._queue) + len(self._unwritten) >= MOST_WAITING:
+            return None
+        future: Future[None] = Future()
+        self._queue.append((captured, time.monotonic() + self.wait_seconds, future))
+        self._start()
+        self._wake.set()
+        return future
+
+    @property
+    def is_idle(self) -> bool:
+        """True if everything taken is durable."""
+        return not (self._queue or self._busy or self._unwritten)
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Finish what is queued, close the database, end the thread. The next form begins anew."""
+        thread = self._thread
+        if thread is None:
+            return
+        self._closing = True
+        self._wake.set()
+        thread.join(timeout)
+
+    def lost(self, form: Form, reason: str) -> None:
+        """Count a submission that the host accepted and that is not kept, and say so: this must not go unnoticed."""
+        self._count(f"form.{form.name}.lost.{reason}")
+        self._complain(f"lost {reason}", "a submission of the form %r was not kept (%s); see `privacy-middleware status`", form.name, reason)
+
+    def late(self, form: Form) -> None:
+        """Count an answer that went out before its submission was durable: database and spool were both too slow."""
+        self._count(f"form.{form.name}.late")
+
+    # --- the thread --------------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="privacy-intake", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # no more threads: out of memory, or the interpreter is ending
+                    self._complain("thread", "no thread can be started for forms (%s)", type(error).__name__)
+                    return
+                self._thread = thread
+
+    def _run(self) -> None:
+        try:
+            while not self._closing:
+                self._wake.wait(1.0 if self._unwritten else None)
+                self._wake.clear()
+                self._turn()
+            self._turn()
+        finally:  # whatever ends the thread, the next form starts another
+            with self._turning:
+                self.store.close()
+            self._closing = False
+            self._thread = None
+
+    def _turn(self) -> None:
+        with self._turning:
+            self._busy = True
+            taken = [self._queue.popleft() for _ in range(len(self._queue))]
+            try:
+                readable = [(found, deadline) for captured, deadline, _ in taken if (found := self._read(captured)) is not None]
+                found = [*self._unwritten, *(submission for submission, _ in readable)]
+                self._unwritten = []
+                if found:
+                    self._keep(found, deadline=min((deadline for _, deadline in readable), default=time.monotonic()))
+            except Exception as error:  # the thread must outlive any fault
+                self._complain("fault", "privacy_middleware made an error with a form (%s); please report it", type(error).__name__)
+                self._count(f"fault.{type(error).__name__}", len(taken))
+            self._busy = False
+            for _, _, future in taken:
+                if future.set_running_or_notify_cancel():
+                    future.set_result(None)
+
+    def _read(self, captured: Captured) -> Submission | None:
+        """Parse and treat; what cannot be read is counted."""
+        form, now = captured.form, int(captured.time * 1000)
+        day = day_of(now, self._zone)
+        try:
+            sent = read_fields(form, captured.content_type, captured.copy.body())
+            values, unfit = treat(form, sent, today=date_of(day), keyed_hash=self._hash_of(form))
+        except UnreadableForm as fault:
+            self.lost(form, fault.reason)
+            return None
+        except Exception as error:  # one strange body must not stop the others
+            self.lost(form, f"fault_{type(error).__name__}")
+            return None
+        for reason, amount in unfit.items():
+            self._count(f"form.{form.name}.dropped.{reason}", amount)
+        if not values:
+            self._count(f"form.{form.name}.empty")
+            return None
+        return Submission(
+            id=submissions.new_id(),
+            form=form.name,
+            purpose=form.purpose,
+            day=day,
+            time=now,
+            expires=day + form.retention_days,
+            outcome=captured.outcome,
+            statement=self._statement(),
+            visitor=captured.visitor,
+            email=normalise_email(str(values[form.identity][0])) if form.identity in values else "",
+            values=values,
+        )
+
+    def _hash_of(self, form: Form) -> Callable[[str, str], str]:
+        def keyed_hash(field: str, text: str) -> str:
+            root = self._root or self._root_in_time()
+            if root is None:
+                raise Unfit("no_key")
+            return field_hash(root, form=form.name, field=field, text=text)
+
+        return keyed_hash
+
+    def _root_in_time(self) -> bytes | None:
+        if self._unusable:
+            return None
+        try:
+            self._open(self.wait_seconds)
+        except (sqlite3.Error, PrivacyError, OSError):
+            return None
+        return self._root
+
+    def _keep(self, found: Sequence[Submission], *, deadline: float) -> None:
+        patience = deadline - time.monotonic()
+        if patience > 0 and time.monotonic() >= self._away_until and not self._unusable:
+            try:
+                self._open(patience)
+                self.store.wait_at_most(max(0.0, deadline - time.monotonic()))
+                with self.store.transaction():
+                    for submission in found:
+                        submissions.add(self.store, self._vault_of(), submission)
+            except (sqlite3.Error, PrivacyError, OSError) as error:
+                self._away(error)
+            else:
+                self._complained.clear()
+                return
+        for submission in found:
+            self._put_aside(submission)
+
+    def _open(self, patience: float) -> None:
+        if self.store.replaced:
+            self.store.close()
+            self._root = None
+        if not self.store.is_open:
+            self.store.wait_at_most(patience)
+            self.store.open(mend=False)
+        if self._root is None:
+            with self.store.transaction():
+                self._root = submissions.root_key(self.store, self._vault_of())
+
+    def _away(self, error: Exception) -> None:
+        """The text of our own errors names the cause and holds no captured value; that of others is not known to."""
+        self._away_until = time.monotonic() + AWAY_SECONDS
+        kind = str(error) if isinstance(error, PrivacyError) else getattr(error, "sqlite_errorname", type(error).__name__)
+        self._complain(f"away {kind}", "submissions go to %s: the database cannot take them (%s)", self.spool.folder, kind)
+        self.store.close()
+
+    def _put_aside(self, submission: Submission) -> None:
+        try:
+            self.spool.add(self._vault_of(), submission)
+        except OSError as error:
+            self._unwritten.append(submission)  # and tried again every second, for as long as the process lives
+            self._complain("spool", "%s cannot be written (%s): submissions wait in memory", self.spool.folder, type(error).__name__)
+
+    def _complain(self, topic: str, text: str, *facts: object) -> None:
+        """Log a fault once, until a submission can be stored again."""
+        if topic not in self._complained:
+            self._complained.add(topic)
+            logger.error(text, *facts)
+
+    # --- from the recorder's thread ----------------------------------------------------------------------------------------
+
+    def absorb(self, store: SQLiteStore) -> int:
+        """Move what waits in the spool into the database; returns how many. Looks every two seconds.
+
+        Raises:
+            sqlite3.Error: if the database cannot be used.
+        """
+        if time.monotonic() < self._absorb_due:
+            return 0
+        self._absorb_due = time.monotonic() + ABSORB_SECONDS
+        if not self.spool.folder.exists():
+            return 0
+        return absorb(store, self.spool, self._vault_of())
+
+
+def absorb(store: SQLiteStore, spool: Spool, vault: Vault) -> int:
+    """Move what waits in the spool and can be opened into the database; returns how many."""
+    spool.clear_drafts()
+    moved = 0
+    for path, submission in openable(spool, vault):
+        try:
+            with store.transaction():
+                submissions.add(store, vault, submission)
+        except PrivacyError:  # the index is sealed under a key that is not given
+            continue
+        spool.remove(path)
+        moved += 1
+    return moved

@@ -1,0 +1,260 @@
+"""Puts submissions into the vault and takes them out again: each sealed under the key of the person that it belongs to.
+
+A submission with an e-mail address belongs to the data subject who is found by its blind index; one without is anonymous and has a
+key of its own. Its time is sealed too, and left out if it is anonymous, since with it one could tell whose visit it was.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from ..collect.treatment import Kept
+from ..errors import VaultError
+from ..forms import Form
+from ..store import queries
+from ..store.sqlite import SQLiteStore
+from ..vault import Vault, Wrapped, blind_index, new_key, seal, unseal
+
+ID_BYTES: Final = 16
+AUDIT_DAYS: Final = 400
+ROOT: Final = "root"
+_A_TURN: Final = 500
+
+
+class Submission(msgspec.Struct, frozen=True, array_like=True):
+    """What is kept of one form post, in plain: it leaves memory only sealed."""
+
+    id: bytes
+    form: str
+    purpose: str
+    day: int
+    """The owner's day on which it came."""
+    time: int
+    """When it came, epoch milliseconds."""
+    expires: int
+    """The first day on which it is no longer kept."""
+    outcome: str
+    statement: bytes
+    """Digest of the privacy statement in force."""
+    visitor: int | None
+    email: str
+    """Normalised; "" if it is anonymous."""
+    values: dict[str, list[Kept]]
+
+    def __repr__(self) -> str:
+        """Without values: it may end up in a log or a traceback."""
+        return f"Submission({self.form!r}, {self.id.hex()})"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        """For tracebacks that show variables: without values, too."""
+        yield "form", self.form
+
+
+class Stored(NamedTuple):
+    """What is known of a stored submission without opening it."""
+
+    id: bytes
+    subject: bytes
+    form: str
+    purpose: str
+    day: int
+    expires: int
+    outcome: str
+    statement: bytes
+    visitor: int | None
+    answered: int | None
+    time: bytes | None
+
+
+def new_id() -> bytes:
+    """Return a random identifier."""
+    return secrets.token_bytes(ID_BYTES)
+
+
+def root_key(store: SQLiteStore, vault: Vault) -> bytes:
+    """Return the key of the blind index and of keyed hashes; made at first use, in a transaction of the caller's.
+
+    Raises:
+        KeyMissing: if it is sealed under a secret key that is not given.
+    """
+    rows = store.rows(queries.VAULT_KEY, name=ROOT)
+    if rows:
+        return vault.unwrap(Wrapped(rows[0]["master"], rows[0]["sealed"]), _vault_place(ROOT))
+    key = new_key()
+    _keep_root(store, vault, key)
+    return key
+
+
+def _keep_root(store: SQLiteStore, vault: Vault, key: bytes) -> None:
+    wrapped = vault.wrap(key, _vault_place(ROOT))
+    store.execute(queries.SET_VAULT_KEY, name=ROOT, master=wrapped.master, sealed=wrapped.key)
+
+
+def add(store: SQLiteStore, vault: Vault, submission: Submission) -> None:
+    """Store a submission, in a transaction of the caller's. One that is there already stays as it is."""
+    if store.rows(queries.HAS_SUBMISSION, id=submission.id):
+        return
+    subject, key = _subject_of(store, vault, submission.email)
+    row = msgspec.structs.asdict(submission)
+    time = seal(key, str(row.pop("time")).encode(), _place(submission.id, "time")) if submission.email else None
+    values = row.pop("values")
+    del row["email"]
+    store.execute(queries.ADD_SUBMISSION, **row, subject=subject, time=time)
+    for name, value in values.items():
+        sealed = seal(key, msgspec.json.encode(value), _field_place(submission.id, name))
+        store.execute(queries.ADD_FIELD, submission=submission.id, name=name, value=sealed)
+
+
+def _subject_of(store: SQLiteStore, vault: Vault, email: str) -> tuple[bytes, bytes]:
+    """Return the data subject of an address, and their key; a new one for a new address, and for each anonymous submission."""
+    lookup = blind_index(root_key(store, vault), email) if email else None
+    found = store.rows(queries.SUBJECT, lookup=lookup) if lookup else []
+    if found:
+        subject = found[0]["id"]
+        return subject, vault.unwrap(Wrapped(found[0]["master"], found[0]["sealed"]), _subject_place(subject))
+    subject, key = new_id(), new_key()
+    wrapped = vault.wrap(key, _subject_place(subject))
+    store.execute(queries.ADD_SUBJECT, id=subject, lookup=lookup, master=wrapped.master, sealed=wrapped.key)
+    return subject, key
+
+
+def find(store: SQLiteStore, *, first: int, last: int, form: str = "", purpose: str = "") -> list[Stored]:
+    """Return the submissions of days `first` to `last`; of one form or purpose, if it is given."""
+    rows = store.rows(queries.SUBMISSIONS, first=first, last=last, form=form, purpose=purpose)
+    return [Stored(**row) for row in rows]
+
+
+def find_one(store: SQLiteStore, prefix: str) -> Stored | None:
+    """Return the submission whose identifier begins so, if there is just one."""
+    rows = store.rows(queries.SUBMISSIONS_LIKE, prefix=prefix.upper()) if prefix.isalnum() else []
+    return Stored(**store.rows(queries.SUBMISSION, id=rows[0]["id"])[0]) if len(rows) == 1 else None
+
+
+def read(store: SQLiteStore, vault: Vault, stored: Stored) -> tuple[int | None, dict[str, list[Kept]]]:
+    """Open a submission: when it came (epoch milliseconds; None if it is anonymous), and what is kept of each field.
+
+    Raises:
+        KeyMissing: if a secret key is not given. VaultError: if something was changed, or moved from its place.
+    """
+    rows = store.rows(queries.SUBJECT_KEY, id=stored.subject)
+    if not rows:
+        raise VaultError("the key of this submission is destroyed; it cannot be read any more")
+    key = vault.unwrap(Wrapped(rows[0]["master"], rows[0]["sealed"]), _subject_place(stored.subject))
+    time = int(unseal(key, stored.time, _place(stored.id, "time"))) if stored.time is not None else None
+    return time, {
+        row["name"]: msgspec.json.decode(unseal(key, row["value"], _field_place(stored.id, row["name"])))
+        for row in store.rows(queries.FIELDS, submission=stored.id)
+    }
+
+
+def answer(store: SQLiteStore, stored: Stored, *, now: int) -> None:
+    """Note that a submission is answered, in a transaction of the caller's."""
+    store.execute(queries.ANSWER, id=stored.id, now=now)
+
+
+def purge(store: SQLiteStore, forms: Sequence[Form], *, today: int, most: int = _A_TURN) -> int:
+    """Delete submissions past their retention, with their subjects' keys; returns how many.
+
+    What was promised when they came counts, and what the form declares today, if that is shorter.
+    """
+    periods = {form.name: today - form.retention_days + 1 for form in forms} or {"": 0}
+    purged = 0
+    for name, before in periods.items():
+        while True:
+            with store.transaction():
+                ids = [row["id"] for row in store.rows(queries.EXPIRED, today=today, form=name, before=before, most=most)]
+                for id_ in ids:
+                    store.execute(queries.PURGE_FIELDS, id=id_)
+                    store.execute(queries.PURGE_SUBMISSION, id=id_)
+                if ids:
+                    store.execute(queries.PURGE_SUBJECTS)
+            purged += len(ids)
+            if len(ids) < most:
+                break
+    return purged
+
+
+def audit(store: SQLiteStore, *, now: int, actor: str, action: str, about: str) -> None:
+    """Note who did what with which submissions, in a transaction of the caller's."""
+    store.execute(queries.AUDIT, time=now, actor=actor, action=action, object=about)
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------------
+
+
+def masters(store: SQLiteStore) -> dict[bytes, int]:
+    """Return the fingerprints of the master keys in use, and how many subjects' keys each wraps."""
+    found = {row["master"]: row["subjects"] for row in store.rows(queries.MASTERS)}
+    for row in store.rows(queries.VAULT_KEY, name=ROOT):
+        found.setdefault(row["master"], 0)
+    return found
+
+
+def check(store: SQLiteStore, vault: Vault) -> None:
+    """Check that the vault of this database opens with the keys given.
+
+    Raises:
+        KeyMissing, VaultError: if it does not.
+    """
+    for row in store.rows(queries.VAULT_KEY, name=ROOT):
+        vault.unwrap(Wrapped(row["master"], row["sealed"]), _vault_place(ROOT))
+
+
+def rewrap(store: SQLiteStore, vault: Vault, *, most: int = _A_TURN) -> Iterator[tuple[int, int]]:
+    """Wrap all keys anew under the newest master key, a short transaction at a time; what is done stays done if it is stopped.
+
+    Yields how many keys each transaction took, and how many of them could not be opened and were left as they are.
+
+    Raises:
+        KeyMissing: if the key of the index cannot be opened.
+    """
+    with store.transaction():
+        if ROOT in {row["name"] for row in store.rows(queries.VAULT_KEYS)}:
+            _keep_root(store, vault, root_key(store, vault))
+    after = b""
+    while True:
+        with store.transaction():
+            rows = store.rows(queries.OTHER_KEYS, newest=vault.newest, after=after, most=most)
+            done = sum(_rewrap_one(store, vault, row) for row in rows)
+        if not rows:
+            return
+        after = rows[-1]["id"]
+        yield done, len(rows) - done
+
+
+def _rewrap_one(store: SQLiteStore, vault: Vault, row: Mapping[str, Any]) -> bool:
+    place = _subject_place(row["id"])
+    try:
+        key = vault.unwrap(Wrapped(row["master"], row["sealed"]), place)
+    except VaultError:
+        return False
+    wrapped = vault.wrap(key, place)
+    store.execute(queries.REWRAP, id=row["id"], master=row["master"], newest=wrapped.master, sealed=wrapped.key)
+    return True
+
+
+def abandon(store: SQLiteStore, vault: Vault) -> None:
+    """Begin a new index where the old secret key is lost for ever: what is sealed under it stays unreadable until it is purged."""
+    with store.transaction():
+        _keep_root(store, vault, new_key())
+        store.execute(queries.FORGET_LOOKUPS)
+
+
+def _vault_place(name: str) -> str:
+    return f"vault|{name}|sealed"
+
+
+def _subject_place(subject: bytes) -> str:
+    return f"subject|{subject.hex()}|sealed"
+
+
+def _place(submission: bytes, column: str) -> str:
+    return f"submission|{submission.hex()}|{column}"
+
+
+def _field_place(submission: bytes, name: str) -> str:
+    return f"field|{submission.hex()}|{name}"
