@@ -113,10 +113,8 @@ class PrivacyMiddleware:
             answer = self._own_answer(scope, path, root or "")
             if answer is not None:
                 return answer
-        if "privacy" in scope:
-            return None
-        if self._disabled:
-            scope["privacy"] = SWITCHED_OFF
+        if self._disabled or "privacy" in scope:
+            scope.setdefault("privacy", SWITCHED_OFF)
             return None
         headers = scope["headers"]
         if headers.__class__ is not list and headers.__class__ is not tuple:
@@ -130,17 +128,15 @@ class PrivacyMiddleware:
             or (cookie is not None and (cookie.find(_COOKIE) >= 0 or len(found) != len(headers)))  # several: all count
         ):
             if self._refuses(scope, headers, root or ""):
-                return self._asked_for(scope, found, receive, send) if scope["method"] in self._form_methods else None
+                return self._asked_for(scope, found, receive, send)
         else:
             scope["privacy"] = self._view_of(_UNDECIDED, root) if root else self._view
         if self._excluded is not None and self._excluded.match(path):
             return None
         if not self._prepared:
             self._prepare()
-        if scope["method"] in self._form_methods:
-            form = self._form_of(scope)
-            if form is not None:
-                return _FormWatch(self, scope, found, receive, send).capturing(form)
+        if scope["method"] in self._form_methods and (form := self._form_of(scope)) is not None:
+            return _FormWatch(self, scope, found, receive, send).capturing(form)
         return _Watch(self, scope, found, receive, send)
 
     def _refuses(self, scope: Scope, headers: Sequence[tuple[bytes, bytes]], root: str) -> bool:
@@ -159,7 +155,7 @@ class PrivacyMiddleware:
 
     def _asked_for(self, scope: Scope, found: dict[bytes, bytes], receive: Receive, send: Send) -> _Watch | None:
         """Of a visitor who refuses, capture a form by which they ask for something; the visit itself is not recorded."""
-        form = self._form_of(scope)
+        form = self._form_of(scope) if scope["method"] in self._form_methods else None
         if form is None or not form.requested or (self._excluded is not None and self._excluded.match(scope["path"])):
             return None
         self._prepare()

@@ -96,7 +96,7 @@ FORM_PURPOSES: Final = (
     Purpose(
         name="answer",
         text="to answer you",
-        legal_basis="it is done at your request (GDPR art. 6(1)(b)), or our legitimate interest in answering who writes to us (art. 6(1)(f))",
+        legal_basis="you ask for it (GDPR art. 6(1)(b)), or our legitimate interest in answering who writes to us (art. 6(1)(f))",
     ),
     Purpose(name="newsletter", text="to send you the newsletter that you ask for", legal_basis="your consent (GDPR art. 6(1)(a))"),
     Purpose(

@@ -121,7 +121,9 @@ def _spelled_out(form: Mapping[str, Any]) -> dict[str, Any]:
 def form_problems(forms: tuple[Form, ...]) -> list[str]:
     """Return one sentence for everything that is wrong with the forms, each with its remedy."""
     names = [form.name for form in forms]
-    problems = [f"forms: {name!r} is declared twice; keep one, or give it another name" for name in sorted(set(names)) if names.count(name) > 1]
+    problems = [
+        f"forms: {name!r} is declared twice; keep one, or give it another name" for name in sorted(set(names)) if names.count(name) > 1
+    ]
     targets = [(form.method, form.path) for form in forms]
     problems += [f"forms: two forms are sent to {m} {p}; declare one" for m, p in sorted(set(targets)) if targets.count((m, p)) > 1]
     for form in forms:

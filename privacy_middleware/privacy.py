@@ -51,8 +51,6 @@ class Privacy:
             address=settings.ip,
             opened=self._note_statement,
             pepper=self._pepper,
-            forms=declaration.forms,
-            absorb=self._absorb if declaration.forms else bool,
         )
         self.statement = write_statement(declaration, settings, self.recorder.rules)
         self.spool = Spool(settings.database_path)
@@ -65,14 +63,13 @@ class Privacy:
             wait_seconds=settings.submission_wait_ms / 1000,
             count=self.recorder.count,
         )
+        if declaration.forms:
+            self.recorder.absorb = self.intake.absorb
         self.statement_since: int | None = None
         """Since when (epoch milliseconds) this statement is in force; None until the database was opened."""
 
     def _pepper(self) -> bytes:
         return self.secret_keys[0].encode()
-
-    def _absorb(self, store: SQLiteStore) -> int:
-        return self.intake.absorb(store)
 
     @cached_property
     def statement_digest(self) -> bytes:
@@ -95,11 +92,12 @@ class Privacy:
             return
         store.open_to_read()
         try:
-            self._check_keys(store)
+            self.check_keys(store)
         finally:
             store.close()
 
-    def _check_keys(self, store: SQLiteStore) -> None:
+    def check_keys(self, store: SQLiteStore) -> None:
+        """As `check_vault`, with a database that is open."""
         if not store.has_table("vault"):  # not migrated yet
             return
         if not masters(store):
@@ -177,7 +175,7 @@ def rules(settings: Settings, declaration: Declaration) -> Rules:
         items.discard("site")
     hosts = {urlsplit(settings.base_url).hostname or "", *(site.partition(":")[0] for site in settings.sites)} - {""}
     own_hosts = frozenset(host.removeprefix("www.") for host in hosts)
-    return Rules(frozenset(items), settings.query_params, settings.path_params, settings.sites, own_hosts)
+    return Rules(frozenset(items), settings.query_params, settings.path_params, settings.sites, own_hosts, declaration.forms)
 
 
 def excluded(settings: Settings) -> re.Pattern[str] | None:
@@ -195,7 +193,9 @@ def _check_forms(settings: Settings, declaration: Declaration) -> None:
     never = excluded(settings)
     for form in declaration.forms:
         if never is not None and never.match(form.path):
-            raise DeclarationError(f"forms.{form.name} is sent to {form.path}, which PRIVACY_EXCLUDE_PATHS names; take it out of one of them")
+            raise DeclarationError(
+                f"forms.{form.name} is sent to {form.path}, which PRIVACY_EXCLUDE_PATHS names; take it out of one of them"
+            )
         if form.path == settings.path or form.path.startswith(settings.path + "/"):
             raise DeclarationError(f"forms.{form.name} is sent to {form.path}, where the privacy pages are; no app sees it there")
 

@@ -19,6 +19,7 @@ from .errors import KeyMissing, VaultError
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 FINGERPRINT_BYTES: Final = 8
+_NOT_IN_EMAIL: Final = frozenset(',;<>"\\')
 
 
 class Wrapped(NamedTuple):
@@ -40,6 +41,10 @@ class Vault:
     def __repr__(self) -> str:
         """Without keys: it may end up in a log or a traceback."""
         return f"Vault({len(self._masters)} master keys)"
+
+    def place_of(self, master: bytes) -> int | None:
+        """Return which of the keys given has this fingerprint (0 is the newest), or None if none has."""
+        return next((place for place, known in enumerate(self._masters) if known == master), None)
 
     def wrap(self, key: bytes, place: str) -> Wrapped:
         """Seal a key, or anything else, under the newest master key."""
@@ -101,8 +106,9 @@ def normalise_email(text: str) -> str:
     Only what mail systems take for equal is made equal: the case of ASCII letters, the composition of others (RFC 6532, 3.1), the
     two spellings of an international domain. Look-alikes stay apart: they can be other people's.
     """
-    local, at, domain = unicodedata.normalize("NFC", text.strip()).rpartition("@")
-    if not at or not local or "@" in local or not domain.strip(".") or any(c.isspace() or not c.isprintable() or c in ",;<>\"\\" for c in text.strip()):
+    text = unicodedata.normalize("NFC", text.strip())
+    local, _, domain = text.rpartition("@")
+    if not local or "@" in local or not domain.strip(".") or any(c.isspace() or not c.isprintable() or c in _NOT_IN_EMAIL for c in text):
         return ""
     return f"{_lower(local)}@{_domain(_lower(domain))}"
 
@@ -117,7 +123,7 @@ def _domain(domain: str) -> str:
 
 
 def _lower(text: str) -> str:
-    """ASCII only: elsewhere `lower` and `casefold` make one address out of two (K, ı, ß)."""
+    """ASCII only: elsewhere `lower` and `casefold` make one address out of two (the Kelvin sign and k)."""
     return "".join(c.lower() if c.isascii() else c for c in text)
 
 

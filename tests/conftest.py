@@ -28,9 +28,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def close_recorders() -> Iterator[None]:
     """End the background threads that a test has started, so that none outlives its folder."""
     yield
-    from privacy_middleware.record import recorder
+    from privacy_middleware.record import fork
 
-    for one in list(recorder._recorders):
+    for one in list(fork._known):
         one.close()
 
 

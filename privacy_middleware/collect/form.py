@@ -24,12 +24,12 @@ LONGEST_VALUE: Final = 16_384
 """Characters kept of one value at most."""
 MOST_VALUES: Final = 100
 """Values of one field at most."""
-_SILENT: Final = logging.Logger("privacy_middleware.silent", logging.CRITICAL + 1)
+_SILENT: Final = logging.Logger("privacy_middleware.silent", logging.CRITICAL + 1)  # noqa: LOG001 - unknown to any configuration
 """For python-multipart, whose warnings tell bytes of the body."""
 _BOUNDARY: Final = re.compile(rb"[ -~]{1,70}")
 
 
-class UnreadableForm(Exception):  # noqa: N818 - it is counted, not raised to anybody
+class UnreadableForm(Exception):
     """The body cannot be read, for a reason that is counted: broken, charset, too_large, unfinished, type, encoding."""
 
     def __init__(self, reason: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from ..forms import Form
 from .agent import Agent, read_agent
 from .page import campaign, clean, matches, page_name, scrub_path
 from .source import DIRECT, Source, read_source
@@ -112,6 +113,7 @@ class Rules(NamedTuple):
     sites: frozenset[str]
     own_hosts: frozenset[str] = frozenset()
     """Host names of the site itself, without `www.`: what comes from there is no source."""
+    forms: tuple[Form, ...] = ()
 
 
 NOBODY: Final = Agent("", "", "", "")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import partial
+from itertools import pairwise
 from typing import Any, Final
 
 from ..forms import Field, Form
@@ -22,7 +23,7 @@ _EUROPEAN_DATE: Final = re.compile(r"(\d\d?)[./-](\d\d?)[./-](\d{4})(?!\d)")
 CUT_MARK: Final = " … [cut]"
 
 
-class Unfit(Exception):  # noqa: N818 - it is counted, not raised to anybody
+class Unfit(Exception):
     """A value that the field's treatment can make nothing of, or that must not be kept."""
 
 
@@ -140,7 +141,7 @@ def _range(number: float, edges: tuple[float, ...]) -> str:
     """Name the range: `under 18`, `18 to under 30`, `60 and over`."""
     if number < edges[0]:
         return f"under {edges[0]:g}"
-    for lower, upper in zip(edges, edges[1:], strict=False):
+    for lower, upper in pairwise(edges):
         if number < upper:
             return f"{lower:g} to under {upper:g}"
     return f"{edges[-1]:g} and over"

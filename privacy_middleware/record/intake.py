@@ -135,7 +135,9 @@ class Intake:
     def lost(self, form: Form, reason: str) -> None:
         """Count a submission that the host accepted and that is not kept, and say so: this must not go unnoticed."""
         self._count(f"form.{form.name}.lost.{reason}")
-        self._complain(f"lost {reason}", "a submission of the form %r was not kept (%s); see `privacy-middleware status`", form.name, reason)
+        self._complain(
+            f"lost {reason}", "a submission of the form %r was not kept (%s); see `privacy-middleware status`", form.name, reason
+        )
 
     def late(self, form: Form) -> None:
         """Count an answer that went out before its submission was durable: database and spool were both too slow."""
@@ -171,15 +173,16 @@ class Intake:
         with self._turning:
             self._busy = True
             taken = [self._queue.popleft() for _ in range(len(self._queue))]
+            read = [self._read(captured) for captured, _, _ in taken]
+            found = [*self._unwritten, *(submission for submission in read if submission is not None)]
+            self._unwritten = []
             try:
-                readable = [(found, deadline) for captured, deadline, _ in taken if (found := self._read(captured)) is not None]
-                found = [*self._unwritten, *(submission for submission, _ in readable)]
-                self._unwritten = []
                 if found:
-                    self._keep(found, deadline=min((deadline for _, deadline in readable), default=time.monotonic()))
-            except Exception as error:  # the thread must outlive any fault
+                    self._keep(found, deadline=min((deadline for _, deadline, _ in taken), default=time.monotonic()))
+            except Exception as error:  # the thread must outlive any fault; what has an identifier can be tried again
+                self._unwritten = found
+                self._count(f"fault.{type(error).__name__}")
                 self._complain("fault", "privacy_middleware made an error with a form (%s); please report it", type(error).__name__)
-                self._count(f"fault.{type(error).__name__}", len(taken))
             self._busy = False
             for _, _, future in taken:
                 if future.set_running_or_notify_cancel():

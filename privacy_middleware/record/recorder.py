@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sqlite3
 import threading
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import tzinfo
 from functools import partial
@@ -26,7 +25,6 @@ from ..collect.funnel import steps
 from ..collect.hit import Collector, Hit, Rules
 from ..collect.visitor import Visitors, day_of, shortener
 from ..errors import PrivacyError, StoreError
-from ..forms import Form
 from ..settings import AddressForm
 from ..store.sqlite import SQLiteStore
 from .fork import PATIENCE, mind_forks
@@ -64,13 +62,8 @@ class Recorder:
         opened: Callable[[SQLiteStore], object] = bool,
         pepper: Callable[[], bytes] = bytes,
         clock: Callable[[], float] = time.time,
-        forms: Iterable[Form] = (),
-        absorb: Callable[[SQLiteStore], object] = bool,
     ) -> None:
-        """Arguments: `opened` is called in the thread whenever the database was opened; for `pepper` see `DaySalts`.
-
-        `absorb` is called each turn, to take in what waits in the spool.
-        """
+        """Arguments: `opened` is called in the thread whenever the database was opened; for `pepper` see `DaySalts`."""
         self.store = store
         self.rules = rules
         self.zone = zone
@@ -78,10 +71,11 @@ class Recorder:
         self._collector = Collector(rules)
         self._opened = opened
         self._pepper = pepper
-        self._forms = FormIndex(forms)
-        self._absorb = absorb
+        self._forms = FormIndex(rules.forms)
+        self.absorb: Callable[[SQLiteStore], object] = bool
+        """Called each turn, to take in what waits in the spool."""
         self._salts = DaySalts(self.visitors, zone=zone, pepper=pepper)
-        self._purge = DailyPurge(zone=zone, retention_days=retention_days, forms=self._forms.forms, complain=self._complain)
+        self._purge = DailyPurge(zone=zone, retention_days=retention_days, forms=rules.forms, complain=self._complain)
         self.clock = clock
         self.holder = uuid.uuid4().hex
         self._reset()
@@ -411,7 +405,7 @@ class Recorder:
                 return None
             visitor = salt.pseudonym(identity)
         hit = self._collector.hit(fields, day=day, visitor=visitor)
-        if self._forms.forms:
+        if self.rules.forms:
             for step in steps(self._forms, fields, hit):
                 self.count(step)
         return hit
@@ -456,6 +450,6 @@ class Recorder:
     def _upkeep(self) -> None:
         if self._checkpoint_due:
             self._checkpoint_due = not self.store.checkpoint()
-        self._absorb(self.store)
+        self.absorb(self.store)
         if self._purge.step(self.store, now=self._now(), holder=self.holder):
             self._checkpoint_due = True

@@ -49,9 +49,9 @@ class Submission(msgspec.Struct, frozen=True, array_like=True):
         """Without values: it may end up in a log or a traceback."""
         return f"Submission({self.form!r}, {self.id.hex()})"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
         """For tracebacks that show variables: without values, too."""
-        yield "form", self.form
+        return [("form", self.form)]
 
 
 class Stored(NamedTuple):

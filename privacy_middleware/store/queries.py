@@ -249,7 +249,9 @@ PURGE_SUBJECTS: Final = """/* purge.submissions */
 DELETE FROM subject WHERE NOT EXISTS (SELECT 1 FROM submission WHERE submission.subject = subject.id)"""
 PURGE_AUDIT: Final = "/* purge.audit */ DELETE FROM audit WHERE time < :before"
 
-OTHER_KEYS: Final = "/* keys.rotate */ SELECT id, master, sealed FROM subject WHERE master <> :newest AND id > :after ORDER BY id LIMIT :most"
+OTHER_KEYS: Final = (
+    "/* keys.rotate */ SELECT id, master, sealed FROM subject WHERE master <> :newest AND id > :after ORDER BY id LIMIT :most"
+)
 REWRAP: Final = "/* keys.rotate */ UPDATE subject SET master = :newest, sealed = :sealed WHERE id = :id AND master = :master"
 MASTERS: Final = "/* keys.status */ SELECT master, COUNT(*) AS subjects FROM subject GROUP BY master"
 FORGET_LOOKUPS: Final = "/* keys.abandon */ UPDATE subject SET lookup = NULL WHERE lookup IS NOT NULL"

@@ -1,0 +1,68 @@
+"""What several commands share: opening the database, dates, and text that is safe in a terminal or spreadsheet."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+
+from ..errors import StoreError
+from ..privacy import Privacy
+from ..store.sqlite import SQLiteStore
+
+
+def open_store(privacy: Privacy, *, create: bool = False) -> SQLiteStore:
+    """Open the database to write; close it on every path.
+
+    Raises:
+        StoreError: if there is none, unless `create`; if it cannot be used.
+    """
+    store = privacy.store
+    if not create:
+        check_there(store)
+    store.open(mend=False)
+    return store
+
+
+def open_to_read(privacy: Privacy) -> SQLiteStore:
+    """Open the database to read only.
+
+    Raises:
+        StoreError: if there is none, or it cannot be read.
+    """
+    store = privacy.store
+    check_there(store)
+    store.open_to_read()
+    return store
+
+
+def check_there(store: SQLiteStore) -> None:
+    """Check that there is a database.
+
+    Raises:
+        StoreError: if not.
+    """
+    if not store.path.exists():
+        where = store.path.absolute()
+        raise StoreError(f"there is no database {where}; run this in the app's working directory, or set PRIVACY_DATABASE_URL")
+
+
+def a_date(text: str) -> date:
+    """Read an argument that is a date."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write it like 2026-05-01") from None
+    if not 1970 < found.year <= 2100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not within the years 1971 to 2100")
+    return found
+
+
+def harmless(cell: str) -> str:
+    """Keep a spreadsheet from running a cell as a formula (OWASP, "CSV Injection")."""
+    return "'" + cell if cell.lstrip()[:1] in ("=", "+", "-", "@") or cell[:1] in ("\t", "\r", "\n") else cell
+
+
+def printable(text: str) -> str:
+    """Show control characters instead of letting a terminal obey them; lines stay lines."""
+    text = text.replace("\r\n", "\n")
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)

@@ -1,0 +1,90 @@
+"""The commands about secret keys: `keys status`, `keys rotate`, `keys abandon`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tqdm import tqdm
+
+from ..errors import PrivacyError
+from ..privacy import Privacy
+from ..record.intake import absorb
+from ..record.submissions import abandon, masters, rewrap
+from .common import open_store, open_to_read
+
+
+def add_commands(commands: Any) -> None:
+    """Add them to the parser's commands."""
+    group = commands.add_parser("keys", help="rotate the secret keys that submissions are sealed under")
+    actions = group.add_subparsers(required=True, metavar="ACTION")
+    status = actions.add_parser("status", help="show how many keys are wrapped under which secret key")
+    status.set_defaults(command=_status)
+    rotate = actions.add_parser("rotate", help="wrap all keys anew under the first of PRIVACY_SECRET_KEYS; the app may run")
+    rotate.set_defaults(command=_rotate)
+    abandoning = actions.add_parser("abandon", help="go on where a secret key is lost for ever")
+    abandoning.add_argument("--yes", action="store_true", help="what is sealed under it stays unreadable: I know")
+    abandoning.set_defaults(command=_abandon)
+
+
+def _status(_: argparse.Namespace) -> int:
+    privacy = Privacy.from_sources()
+    store = open_to_read(privacy)
+    try:
+        found = masters(store) if store.has_table("vault") else {}
+    finally:
+        store.close()
+    vault = privacy.vault
+    for master, subjects in found.items():
+        place = vault.place_of(master)
+        given = "not among the keys given" if place is None else "the newest key" if place == 0 else f"key {place + 1} of those given"
+        print(f"{master.hex()}  {given}  {subjects} people or anonymous submissions")
+    if not found:
+        print("nothing is sealed yet")
+    return 0 if all(vault.place_of(master) is not None for master in found) else 1
+
+
+def _rotate(_: argparse.Namespace) -> int:
+    privacy = Privacy.from_sources()
+    vault = privacy.vault
+    store = open_store(privacy)
+    try:
+        privacy.check_keys(store)
+        absorb(store, privacy.spool, vault)
+        total = sum(subjects for master, subjects in masters(store).items() if master != vault.newest)
+        done = left = 0
+        with tqdm(total=total, desc="Wrapping keys", unit="key", disable=None) as bar:
+            for wrapped, unopened in rewrap(store, vault):
+                done, left = done + wrapped, left + unopened
+                bar.update(wrapped + unopened)
+        store.checkpoint()
+        is_done = set(masters(store)) <= {vault.newest}
+    finally:
+        store.close()
+    print(f"{done} keys are now wrapped under the newest secret key")
+    if left:
+        print(f"{left} cannot be opened with the keys given, and are left as they are; see `privacy-middleware keys status`")
+    elif privacy.spool.waiting():
+        print(f"some submissions still wait in {privacy.spool.folder}: keep the old keys until the app has taken them in")
+    elif is_done:
+        print("submissions need the older keys no more. Visits do until the day after tomorrow, and imported logs are recognised by them")
+    return 1 if left else 0
+
+
+def _abandon(options: argparse.Namespace) -> int:
+    privacy = Privacy.from_sources()
+    vault = privacy.vault
+    store = open_store(privacy)
+    try:
+        lost = sum(subjects for master, subjects in masters(store).items() if vault.place_of(master) is None)
+        if not lost and all(vault.place_of(master) is not None for master in masters(store)):
+            print("nothing is lost: everything can be opened with the keys given")
+            return 0
+        if not options.yes:
+            raise PrivacyError(f"what {lost} people or anonymous submissions have sent could never be read again; if so be it, add --yes")
+        abandon(store, vault)
+        store.checkpoint()
+    finally:
+        store.close()
+    print(f"done: {lost} stay sealed until their retention ends; whoever writes now is kept under the keys given")
+    return 0

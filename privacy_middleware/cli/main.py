@@ -1,0 +1,34 @@
+"""Reads the command line, and runs one command."""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import sys
+from collections.abc import Sequence
+
+from ..errors import PrivacyError
+from . import keys, state, submissions, visits
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0 done, 1 failed with a message, 2 wrong use."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except (PrivacyError, sqlite3.Error) as error:
+        print(f"privacy-middleware: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output, such as `head`, has enough
+        sys.stderr.close()
+        return 0
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="privacy-middleware", description="Keep the promises of your privacy statement.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    for module in (state, visits, submissions, keys):
+        module.add_commands(commands)
+    return parser

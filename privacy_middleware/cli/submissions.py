@@ -1,0 +1,308 @@
+"""The commands about what people send with forms: `submissions`, `forms`, `audit`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import getpass
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from ..collect.treatment import Kept
+from ..collect.visitor import date_of, day_number
+from ..errors import PrivacyError, VaultError
+from ..privacy import Privacy
+from ..record.submissions import Stored, answer, audit, find, find_one, read
+from ..statistics.forms import FormReport, form_reports
+from ..store import queries
+from ..store.sqlite import SQLiteStore
+from .common import a_date, harmless, open_store, open_to_read, printable
+
+LAST_DAY: Final = 2**31
+SHORT_ID: Final = 10
+"""Letters of an identifier that are shown; as many as tell it apart are enough to name it."""
+_UNREADABLE: Final = "(unreadable)"
+
+
+class Opened(NamedTuple):
+    """A submission, and what is kept of it in plain; `fault` if it cannot be opened."""
+
+    stored: Stored
+    time: int | None
+    values: dict[str, list[Kept]]
+    fault: str = ""
+
+
+def add_commands(commands: Any) -> None:
+    """Add them to the parser's commands."""
+    group = commands.add_parser("submissions", help="list, read, export what was sent with the declared forms, or note it as answered")
+    actions = group.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="list submissions, without opening them")
+    _add_filters(listing)
+    listing.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    listing.set_defaults(command=_list)
+    show = actions.add_parser("show", help="open submissions and show them; this is noted (see `audit`)")
+    show.add_argument("ids", nargs="+", metavar="ID", help="as `list` shows it; the first letters are enough")
+    show.set_defaults(command=_show)
+    export = actions.add_parser("export", help="open submissions and write them as CSV or JSON; this is noted (see `audit`)")
+    _add_filters(export)
+    export.add_argument("--format", choices=("csv", "json"), default="csv")
+    export.add_argument("--output", type=Path, metavar="FILE", help="a new file (mode 0600) instead of standard output")
+    export.set_defaults(command=_export)
+    answered = actions.add_parser("answer", help="note that submissions are answered")
+    answered.add_argument("ids", nargs="+", metavar="ID")
+    answered.set_defaults(command=_answer)
+
+    forms = commands.add_parser("forms", help="show how often each form was seen, sent and accepted, and what was left out and why")
+    _add_period(forms)
+    forms.add_argument("--format", choices=("table", "json", "csv"), default="table")
+    forms.set_defaults(command=_forms)
+
+    audited = commands.add_parser("audit", help="show who opened or changed what")
+    audited.set_defaults(command=_audit)
+
+
+def _add_period(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--from", dest="first", type=a_date, metavar="DATE", help="first day, like 2026-05-01 (default: all)")
+    parser.add_argument("--to", dest="last", type=a_date, metavar="DATE", help="last day (default: today)")
+
+
+def _add_filters(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--form", default="", help="of one form only")
+    parser.add_argument("--purpose", default="", help="for one purpose only")
+    _add_period(parser)
+
+
+def _period(options: argparse.Namespace) -> tuple[int, int]:
+    if options.first and options.last and options.first > options.last:
+        raise PrivacyError(f"--from {options.first} is after --to {options.last}; swap them")
+    return (day_number(options.first) if options.first else 0), (day_number(options.last) if options.last else LAST_DAY)
+
+
+def _find(privacy: Privacy, store: SQLiteStore, options: argparse.Namespace) -> list[Stored]:
+    first, last = _period(options)
+    known = [form.name for form in privacy.declaration.forms]
+    found = find(store, first=first, last=last, form=options.form, purpose=options.purpose)
+    if not found and options.form and options.form not in known:
+        raise PrivacyError(f"there is no form {options.form!r}, neither declared nor stored; declared are: {', '.join(known) or 'none'}")
+    return found
+
+
+def _list(options: argparse.Namespace) -> int:
+    privacy = Privacy.from_sources()
+    store = open_to_read(privacy)
+    try:
+        found = _find(privacy, store, options) if store.has_table("submission") else []
+    finally:
+        store.close()
+    rows = [_facts(stored) for stored in found]
+    if options.format == "json":
+        print(json.dumps(rows, indent=2))
+    elif options.format == "csv":
+        _write_csv(sys.stdout, rows, list(_facts_names()))
+    else:
+        _print_table([{**row, "id": row["id"][:SHORT_ID]} for row in rows], list(_facts_names()))
+    return 0
+
+
+def _facts_names() -> tuple[str, ...]:
+    return ("id", "date", "form", "purpose", "outcome", "answered", "kept_until")
+
+
+def _facts(stored: Stored) -> dict[str, str]:
+    return {
+        "id": stored.id.hex(),
+        "date": str(date_of(stored.day)),
+        "form": stored.form,
+        "purpose": stored.purpose,
+        "outcome": stored.outcome,
+        "answered": _instant(stored.answered),
+        "kept_until": str(date_of(stored.expires - 1)),
+    }
+
+
+def _instant(milliseconds: int | None) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds") if milliseconds is not None else ""
+
+
+def _show(options: argparse.Namespace) -> int:
+    privacy = Privacy.from_sources()
+    store = open_store(privacy)
+    try:
+        found = _find_all(store, options.ids)
+        _note(store, "show", " ".join(stored.id.hex() for stored in found))
+        opened = [_open(privacy, store, stored) for stored in found]
+    finally:
+        store.close()
+    for one in opened:
+        facts = _facts(one.stored) | ({"received": _instant(one.time)} if one.time is not None else {})
+        print("\n".join(f"{name:12} {value}" for name, value in facts.items() if value))
+        for name, values in one.values.items():
+            for value in values:
+                print(f"{printable(name):12} " + printable(_shown(value)).replace("\n", "\n" + " " * 13))
+        print(f"problem      {one.fault}\n" if one.fault else "")
+    return 1 if any(one.fault for one in opened) else 0
+
+
+def _find_all(store: SQLiteStore, ids: Sequence[str]) -> list[Stored]:
+    found = {id_: find_one(store, id_) for id_ in ids}
+    missing = [id_ for id_, stored in found.items() if stored is None]
+    if missing:
+        raise PrivacyError(f"no submission, or several, begin with {', '.join(missing)}; see `privacy-middleware submissions list`")
+    return [stored for stored in found.values() if stored is not None]
+
+
+def _open(privacy: Privacy, store: SQLiteStore, stored: Stored) -> Opened:
+    try:
+        return Opened(stored, *read(store, privacy.vault, stored))
+    except VaultError as error:
+        return Opened(stored, None, {}, str(error))
+
+
+def _note(store: SQLiteStore, action: str, about: str) -> None:
+    with store.transaction():
+        audit(store, now=_now(), actor=f"{getpass.getuser()} (command line)", action=action, about=about)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _export(options: argparse.Namespace) -> int:
+    privacy = Privacy.from_sources()
+    store = open_store(privacy)
+    try:
+        found = _find(privacy, store, options)
+        asked = " ".join(
+            f"{n}={v}"
+            for n, v in (("form", options.form), ("purpose", options.purpose), ("from", options.first), ("to", options.last))
+            if v
+        )
+        _note(store, "export", f"{len(found)} submissions {asked}".strip())
+        opened = [_open(privacy, store, stored) for stored in found]
+    finally:
+        store.close()
+    out = _new_file(options.output) if options.output else sys.stdout
+    try:
+        if options.format == "json":
+            out.write(json.dumps([_as_json(one) for one in opened], indent=2, ensure_ascii=False) + "\n")
+        else:
+            _export_csv(out, opened)
+    finally:
+        if options.output:
+            out.close()
+    faults = sum(bool(one.fault) for one in opened)
+    if faults:
+        print(f"privacy-middleware: {faults} of {len(opened)} cannot be opened; see `privacy-middleware status`", file=sys.stderr)
+    return 1 if faults else 0
+
+
+def _new_file(path: Path) -> Any:
+    """Make a file that only its owner can read; one that is there stays."""
+    try:
+        return open(path, "x", encoding="utf-8", newline="", opener=lambda name, flags: os.open(name, flags, 0o600))
+    except FileExistsError:
+        raise PrivacyError(f"{path} is there already; name a file that is not") from None
+    except OSError as error:
+        raise PrivacyError(f"{path} cannot be written ({error.strerror})") from None
+
+
+def _as_json(one: Opened) -> dict[str, Any]:
+    facts: dict[str, Any] = {**_facts(one.stored), "received": _instant(one.time), "fields": one.values}
+    return facts | ({"problem": one.fault} if one.fault else {})
+
+
+def _export_csv(out: Any, opened: Sequence[Opened]) -> None:
+    fields = sorted({name for one in opened for name in one.values})
+    taken = [*_facts_names(), "received"]
+    columns = {name: f"field {name}" if name in taken else name for name in fields}
+    rows = []
+    for one in opened:
+        row = {**_facts(one.stored), "received": _instant(one.time) if not one.fault else _UNREADABLE}
+        rows.append(row | {columns[name]: "\n".join(map(_shown, values)) for name, values in one.values.items()})
+    _write_csv(out, rows, [*taken, *columns.values()])
+
+
+def _shown(value: Kept) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return f"{value.get('type')}, {value.get('size')} bytes"
+    return str(value)
+
+
+def _answer(options: argparse.Namespace) -> int:
+    privacy = Privacy.from_sources()
+    store = open_store(privacy)
+    try:
+        found = _find_all(store, options.ids)
+        with store.transaction():
+            for stored in found:
+                answer(store, stored, now=_now())
+            ids = " ".join(stored.id.hex() for stored in found)
+            audit(store, now=_now(), actor=f"{getpass.getuser()} (command line)", action="answer", about=ids)
+    finally:
+        store.close()
+    print(f"{len(found)} noted as answered")
+    return 0
+
+
+def _forms(options: argparse.Namespace) -> int:
+    privacy = Privacy.from_sources()
+    first, last = _period(options)
+    store = open_to_read(privacy)
+    try:
+        reports = form_reports(store, [form.name for form in privacy.declaration.forms], first=first, last=last)
+    finally:
+        store.close()
+    rows = [_form_row(report) for report in reports]
+    if options.format == "json":
+        print(json.dumps([row | {"left_out": report.left_out} for row, report in zip(rows, reports, strict=True)], indent=2))
+    elif options.format == "csv":
+        _write_csv(sys.stdout, rows, list(rows[0]) if rows else ["form"])
+    elif not reports:
+        print("no form is declared; see the README, “Forms”")
+    else:
+        _print_table(rows, list(rows[0]))
+        for report in reports:
+            for what, amount in report.left_out.items():
+                print(f"{report.form}: {what}: {amount}")
+    return 0
+
+
+def _form_row(report: FormReport) -> dict[str, Any]:
+    return {name: getattr(report, name) for name in ("form", "view", "sent", "invalid", "failed", "accepted", "abandoned")}
+
+
+def _audit(_: argparse.Namespace) -> int:
+    privacy = Privacy.from_sources()
+    store = open_to_read(privacy)
+    try:
+        rows = store.rows(queries.AUDITED) if store.has_table("audit") else []
+    finally:
+        store.close()
+    for row in rows:
+        print(f"{_instant(row['time'])}  {printable(row['actor'])}  {row['action']}  {printable(row['object'])}")
+    return 0
+
+
+def _write_csv(out: Any, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writerow([harmless(column) for column in columns])
+    writer.writerows([harmless(cell) if isinstance(cell := row.get(column, ""), str) else cell for column in columns] for row in rows)
+
+
+def _print_table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    widths = [max(len(column), *(len(str(row[column])) for row in rows)) if rows else len(column) for column in columns]
+    for cells in [columns, *([row[column] for column in columns] for row in rows)]:
+        print(
+            "  ".join(
+                f"{cell:>{width}}" if isinstance(cell, int) else f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)
+            ).rstrip()
+        )
