@@ -55,19 +55,21 @@ The website              {origin}/
 Its privacy statement    {origin}{settings.path}/
 A visitor's choice       {origin}{settings.path}/opt-out
 
-The figures, in another terminal:
-  {_stats_command(settings)}
+In another terminal, the figures, the forms' funnels, and what was sent with them:
+  {_command(settings, "stats --by page")}
+  {_command(settings, "forms")}
+  {_command(settings, "submissions export --form questionnaire")}
 
 Ctrl-C stops it.
 """
 
 
-def _stats_command(settings: Settings) -> str:
+def _command(settings: Settings, arguments: str) -> str:
     """Return a command that works in another terminal."""
     database = f"sqlite:///{settings.database_path.absolute()}"
     variables = {"PRIVACY_DATABASE_URL": database, "PRIVACY_POLICY": settings.policy}
     program = "privacy-middleware" if shutil.which("privacy-middleware") else f"{shlex.quote(sys.executable)} -m privacy_middleware"
-    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), program, "stats --by page"])
+    return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), program, arguments])
 
 
 if __name__ == "__main__":

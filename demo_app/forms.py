@@ -1,4 +1,4 @@
-"""Checks what visitors type into the forms; nothing of it is stored."""
+"""Checks what visitors type into the forms. The site stores nothing of it: that is the middleware's part (see privacy.toml)."""
 
 from __future__ import annotations
 

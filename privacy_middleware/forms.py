@@ -65,6 +65,8 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     retention_days: int
     fields: dict[str, Field]
     """By the name under which the browser or program sends it; in JSON, `address.city` is within `address`."""
+    title: str = ""
+    """What the statement calls it, like "contact form"; its name if empty."""
     method: str = "POST"
     shown_at: str = ""
     """The path of the page that shows it, if that is another; its views are counted."""

@@ -8,12 +8,13 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "privacy_middleware"
 LAYERS = [
     {"errors"},
+    {"forms", "waiting"},
     {"settings", "declaration"},
     {"collect"},
     {"store", "vault"},
     {"record", "rights", "statement", "statistics"},
     {"privacy"},
-    {"routes"},
+    {"routes", "capture"},
     {"asgi", "wsgi", "django", "site", "cli"},
     {"__init__", "__main__"},
 ]
@@ -45,7 +46,7 @@ def test_imports_point_down_only(path: Path) -> None:
         assert LEVEL[other] < LEVEL[layer] or (layer, other) == ("asgi", "site"), f"{layer} imports {other}"
 
 
-@pytest.mark.parametrize("layer", ["collect", "store", "declaration", "settings", "errors", "record"])
+@pytest.mark.parametrize("layer", ["collect", "store", "vault", "declaration", "forms", "settings", "errors", "record"])
 def test_the_lower_layers_do_not_know_starlette(layer: str) -> None:
     for path in MODULES:
         if layer_of(path) == layer:

@@ -23,6 +23,7 @@ from privacy_middleware import PrivacyMiddleware
 from privacy_middleware.collect.hit import Exchange, Rules
 from privacy_middleware.collect.visitor import day_of, identity_of
 from privacy_middleware.errors import StoreError
+from privacy_middleware.record import fork
 from privacy_middleware.record import recorder as recorder_module
 from privacy_middleware.record.purge import finish_purge
 from privacy_middleware.record.recorder import BATCH, CAPACITY, Recorder
@@ -757,7 +758,7 @@ def test_on_a_full_disk_the_host_is_served_and_recording_resumes(tmp_path: Path,
         assert query("PRAGMA integrity_check", disk / "privacy.db") == [{"integrity_check": "ok"}]
         assert list(disk.glob("*.damaged*")) == []
     finally:
-        for one in list(recorder_module._recorders):
+        for one in list(fork._known):
             one.close()
         subprocess.run(["umount", disk], check=True)
 
@@ -1242,7 +1243,7 @@ def test_after_a_purge_by_hand_the_purge_goes_on_in_the_new_time() -> None:
     clock.move(days=400)
     store = SQLiteStore(Path("privacy.db"))
     store.open()
-    finish_purge(store, now=int(clock.now * 1000), zone=UTC)
+    finish_purge(store, (), now=int(clock.now * 1000), zone=UTC)
     store.close()
     clock.move(days=1)
     purge_now(clock)

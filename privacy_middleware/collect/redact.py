@@ -23,10 +23,11 @@ ROUNDS: Final = 4
 _GONE: Final = "\0"
 """Stands in the copy for matching where something was found; no pattern runs over it."""
 
+_LOCAL: Final = r"""[^\s@<>()\[\],;:"\\\0]"""
+_DOMAIN: Final = r"""[^\s@<>()\[\]{},;:"\\/|!?*'.\0]"""
 _EMAIL: Final = re.compile(
-    r"""(?<![^\s@<>()\[\]{},;:"\\/|\0])[^\s@<>()\[\]{},;:"\\/|\0]++"""
-    r"""(?:@| ?[\[({](?:at|a|æt|arroba)[\])}] ?)(?=[^\s@<>()\[\]{},;:"\\/|\0]*[^\W\d_]{2}|[\w-]+ ?[\[({])"""
-    r"""[^\s@<>()\[\]{},;:"\\/|!?*'.\0]++(?:(?:\.| ?[\[({](?:dot|punkt|prik|point|punto|ponto)[\])}] ?)[^\s@<>()\[\]{},;:"\\/|!?*'.\0]++)++""",
+    rf"(?<!{_LOCAL}){_LOCAL}++(?:@| ?[\[(](?:at|a|æt|arroba)[\])] ?)(?=[^\s@\0]{{0,255}}[^\W\d_]{{2}})"
+    rf"{_DOMAIN}++(?:(?:\.| ?[\[(](?:dot|punkt|prik|point|punto|ponto)[\])] ?){_DOMAIN}++)++",
     re.IGNORECASE,
 )
 _IBAN: Final = re.compile(
@@ -50,7 +51,7 @@ _DATE: Final = rf"(?:{_YEAR}[-./] ?\d\d?[-./] ?\d\d?|(?:[0-3]?\d\.? ?- ?)?[0-3]?
 _AMOUNT: Final = r"(?:\d{1,3}(?:[ .,']\d{3})+|\d{1,9})(?:[.,]\d\d?)?"
 _CURRENCY: Final = r"(?:[€$£]|EUR|USD|GBP|DKK|SEK|NOK|CHF|PLN|kr|zł|euros?)"
 _KEPT: Final = re.compile(
-    rf"(?<!\d)(?<!\d[-./])(?:{_DATE}(?:[-/]{_DATE})*|{_YEAR} ?[-/] ?{_YEAR}|[0-2]?\d:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?)(?![-./:]?\d)"
+    rf"(?<!\d)(?<!\d[-./])(?:{_DATE}(?:[-/]{_DATE})?|{_YEAR} ?[-/] ?{_YEAR}|[0-2]?\d:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?)(?![-./:]?\d)"
     rf"|{_CURRENCY}[ .]{{0,2}}{_AMOUNT}(?![ .,/-]?\d)"
     rf"|(?<!\d)(?<!\d[ .,'/-])(?:{_AMOUNT} ?{_CURRENCY}(?!\w)|\d{{1,3}}(?:(?:[ .']\d{{3}})+,|(?:[ ,']\d{{3}})+\.)\d\d(?![ .,/-]?\d))",
     re.IGNORECASE,
@@ -93,6 +94,7 @@ def redact(text: str, *, countries: Sequence[str] = COUNTRIES) -> str:
     National forms are known for `countries` (ISO 3166). Better too much than too little: a long number that could be a
     telephone is taken for one. Needs `phonenumbers` and `python-stdnum`; raises for no text.
     """
+    countries = [country.upper() for country in countries]
     is_telephone = _capped(partial(_is_telephone, countries=countries), MOST_TELEPHONES)
     national, telephones = partial(_national_numbers, countries=countries), partial(_telephones, is_telephone=is_telephone)
     return _hide(text, {"[e-mail]": _emails, **_PAYMENT, "[national number]": national, "[telephone]": telephones})[0]
@@ -109,18 +111,23 @@ def is_payment_number(text: str) -> bool:
     return count == 1 and hidden in _PAYMENT
 
 
-def _hide(text: str, kinds: Mapping[str, Finder]) -> tuple[str, int]:
+def _hide(text: str, finders: Mapping[str, Finder]) -> tuple[str, int]:
     plain = _LABEL.sub(_blank, _plain(text))
-    found: list[tuple[int, int, str]] = []
+    kinds = bytearray(len(text))  # of each character: 0, or the place of its finder from 1 on
     for _ in range(ROUNDS):
-        before = len(found)
-        for label, find in kinds.items():
-            spans = _merged(find(plain))
-            plain = _put(plain, [(start, end, _GONE * (end - start)) for start, end in spans])
-            found += [(start, end, label) for start, end in spans]
-        if len(found) == before:
+        before = plain
+        for kind, find in enumerate(finders.values(), 1):
+            for start, end in find(plain):
+                kinds[start:end] = bytes([kind]) * (end - start)
+            plain = "".join([_GONE if kind else character for kind, character in zip(kinds, plain, strict=True)])
+        if plain == before:
             break
-    return _put(text, sorted(found)), len(found)
+    labels, pieces, position = list(finders), [""], 0
+    found = list(re.finditer(rb"([^\0])\1*", kinds, re.DOTALL))
+    for run in found:
+        pieces += text[position : run.start()], labels[run[1][0] - 1]
+        position = run.end()
+    return "".join(pieces) + text[position:], len(found)
 
 
 def _plain(text: str) -> str:
@@ -141,25 +148,6 @@ def _plain_character(character: str) -> str:
 
 def _blank(match: re.Match[str]) -> str:
     return _GONE * len(match[0])
-
-
-def _put(text: str, replacements: Iterable[tuple[int, int, str]]) -> str:
-    pieces, position = [], 0
-    for start, end, replacement in replacements:
-        pieces += text[position:start], replacement
-        position = end
-    return "".join([*pieces, text[position:]])
-
-
-def _merged(spans: Iterable[Span]) -> list[Span]:
-    """Join spans that overlap; they come in the order of their starts."""
-    merged: list[Span] = []
-    for start, end in spans:
-        if merged and start < merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
 
 
 def _capped(check: Callable[[str], bool], most: int) -> Callable[[str], bool]:
@@ -207,8 +195,8 @@ def _cards(plain: str) -> Iterator[Span]:
 
 def _national_numbers(plain: str, countries: Sequence[str]) -> Iterator[Span]:
     plain = _KEPT.sub(_blank, plain)
-    forms = [form for country in countries for form in _NATIONAL.get(country.upper(), {}).items()]
-    patterns = [(module, re.compile(rf"(?:{pattern})(?!\w)", re.IGNORECASE)) for module, pattern in forms]
+    forms = [form for country in countries for form in _NATIONAL.get(country, {}).items()]
+    patterns = [(module, re.compile(rf"(?a:{pattern})(?!\w)", re.IGNORECASE)) for module, pattern in forms]
     for start in _NATIONAL_START.finditer(plain):
         for module, pattern in patterns:
             number = pattern.match(plain, start.start())

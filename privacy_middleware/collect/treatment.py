@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -138,13 +139,13 @@ def _bucket(field: Field, text: str, *, today: date) -> str:
 
 
 def _range(number: float, edges: tuple[float, ...]) -> str:
-    """Name the range: `under 18`, `18 to under 30`, `60 and over`."""
-    if number < edges[0]:
-        return f"under {edges[0]:g}"
-    for lower, upper in pairwise(edges):
-        if number < upper:
-            return f"{lower:g} to under {upper:g}"
-    return f"{edges[-1]:g} and over"
+    return range_names(edges)[bisect_right(edges, number)]
+
+
+def range_names(edges: tuple[float, ...]) -> list[str]:
+    """Name the ranges between edges: `under 18`, `18 to under 30`, `30 and over`."""
+    between = [f"{lower:g} to under {upper:g}" for lower, upper in pairwise(edges)]
+    return [f"under {edges[0]:g}", *between, f"{edges[-1]:g} and over"]
 
 
 def _part_of_date(text: str, unit: str) -> str:

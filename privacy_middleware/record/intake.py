@@ -181,8 +181,7 @@ class Intake:
                     self._keep(found, deadline=min((deadline for _, deadline, _ in taken), default=time.monotonic()))
             except Exception as error:  # the thread must outlive any fault; what has an identifier can be tried again
                 self._unwritten = found
-                self._count(f"fault.{type(error).__name__}")
-                self._complain("fault", "privacy_middleware made an error with a form (%s); please report it", type(error).__name__)
+                self._fault(error)
             self._busy = False
             for _, _, future in taken:
                 if future.set_running_or_notify_cancel():
@@ -239,21 +238,32 @@ class Intake:
         return self._root
 
     def _keep(self, found: Sequence[Submission], *, deadline: float) -> None:
-        patience = deadline - time.monotonic()
-        if patience > 0 and time.monotonic() >= self._away_until and not self._unusable:
+        if self._away_until <= time.monotonic() < deadline and not self._unusable:
             try:
-                self._open(patience)
-                self.store.wait_at_most(max(0.0, deadline - time.monotonic()))
-                with self.store.transaction():
-                    for submission in found:
-                        submissions.add(self.store, self._vault_of(), submission)
+                found = self._commit(found, deadline=deadline)
             except (sqlite3.Error, PrivacyError, OSError) as error:
                 self._away(error)
-            else:
-                self._complained.clear()
-                return
         for submission in found:
             self._put_aside(submission)
+
+    def _commit(self, found: Sequence[Submission], *, deadline: float) -> list[Submission]:
+        """Store submissions in one transaction; returns those that the database can do nothing with."""
+        left = []
+        self._open(deadline - time.monotonic())
+        self.store.wait_at_most(max(0.0, deadline - time.monotonic()))
+        with self.store.transaction():
+            for submission in found:
+                try:
+                    with self.store.savepoint():
+                        submissions.add(self.store, self._vault_of(), submission)
+                except sqlite3.OperationalError:
+                    raise
+                except Exception as error:  # one must not stop the others
+                    self._fault(error)
+                    left.append(submission)
+        if not left:
+            self._complained.clear()
+        return left
 
     def _open(self, patience: float) -> None:
         if self.store.replaced:
@@ -279,6 +289,11 @@ class Intake:
         except OSError as error:
             self._unwritten.append(submission)  # and tried again every second, for as long as the process lives
             self._complain("spool", "%s cannot be written (%s): submissions wait in memory", self.spool.folder, type(error).__name__)
+
+    def _fault(self, error: Exception) -> None:
+        self._count(f"fault.{type(error).__name__}")
+        kind = str(error) if isinstance(error, PrivacyError) else type(error).__name__
+        self._complain(f"fault {kind}", "a submission cannot be put into the database (%s); it is kept in %s", kind, self.spool.folder)
 
     def _complain(self, topic: str, text: str, *facts: object) -> None:
         """Log a fault once, until a submission can be stored again."""
@@ -310,7 +325,10 @@ def absorb(store: SQLiteStore, spool: Spool, vault: Vault) -> int:
         try:
             with store.transaction():
                 submissions.add(store, vault, submission)
-        except PrivacyError:  # the index is sealed under a key that is not given
+        except sqlite3.OperationalError:
+            raise
+        except Exception as error:  # sealed under a key that is not given, or whatever: it stays, and `status` tells of it
+            logger.debug("%s stays in the spool (%s)", path.name, type(error).__name__)
             continue
         spool.remove(path)
         moved += 1

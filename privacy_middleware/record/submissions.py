@@ -100,10 +100,9 @@ def add(store: SQLiteStore, vault: Vault, submission: Submission) -> None:
         return
     subject, key = _subject_of(store, vault, submission.email)
     row = msgspec.structs.asdict(submission)
-    time = seal(key, str(row.pop("time")).encode(), _place(submission.id, "time")) if submission.email else None
-    values = row.pop("values")
-    del row["email"]
-    store.execute(queries.ADD_SUBMISSION, **row, subject=subject, time=time)
+    values, email, time = row.pop("values"), row.pop("email"), str(row.pop("time")).encode()
+    sealed_time = seal(key, time, _place(submission.id, "time")) if email else None
+    store.execute(queries.ADD_SUBMISSION, **row, subject=subject, time=sealed_time)
     for name, value in values.items():
         sealed = seal(key, msgspec.json.encode(value), _field_place(submission.id, name))
         store.execute(queries.ADD_FIELD, submission=submission.id, name=name, value=sealed)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from ..collect.choice import COOKIE, LIFETIME_DAYS, SECURE_COOKIE
 from ..collect.hit import Rules
 from ..declaration import VISIT_ITEMS, Declaration, Item
 from ..settings import Settings
+from .forms import form_sections, protection_points, refusal_points, title
+from .section import Section, in_days, listed
 
 MONTH_DAYS: Final = 30
 _SIGNAL_NAMES: Final = {"gpc": "Global Privacy Control (Sec-GPC: 1)", "dnt": "Do Not Track (DNT: 1)"}
@@ -19,27 +19,17 @@ _ADDRESS: Final = {
 }
 
 
-class Section(msgspec.Struct, frozen=True):
-    """One section: plain paragraphs, a list of points, a table (first row: headings), and Markdown of the owner's."""
-
-    name: str
-    title: str
-    paragraphs: tuple[str, ...] = ()
-    points: tuple[str, ...] = ()
-    table: tuple[tuple[str, ...], ...] = ()
-    markdown: str = ""
-
-
 def write_statement(declaration: Declaration, settings: Settings, rules: Rules) -> tuple[Section, ...]:
     """Return the sections of the statement, in the order in which they are read."""
     return (
         _collected(declaration, settings, rules),
-        _identity(settings, rules),
+        *form_sections(declaration),
+        _identity(declaration, settings, rules),
         _purposes(declaration),
         _access(declaration),
         _protection(declaration, settings, rules),
         _cookies(),
-        _refusal(settings),
+        _refusal(declaration, settings),
         _your_data(declaration, settings, rules),
         _changes(),
         _contact(declaration),
@@ -48,7 +38,7 @@ def write_statement(declaration: Declaration, settings: Settings, rules: Rules) 
 
 def _collected(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
     items = [_ADDRESS[settings.ip] if name == "address" else item for name, item in VISIT_ITEMS.items() if name in rules.items]
-    kept_for = f"We keep it for {_days(settings)} and delete it then."
+    kept_for = f"We keep it for {in_days(settings.retention_days)} and delete it then."
     paragraphs = [f"When you visit this website, we note the following about each page or file that you ask for. {kept_for}"]
     if "page" in rules.items:
         paragraphs.append(
@@ -66,10 +56,14 @@ def _collected(declaration: Declaration, settings: Settings, rules: Rules) -> Se
     return Section("data", "Which data we collect", tuple(paragraphs), table=table, markdown=declaration.statement.introduction)
 
 
-def _identity(settings: Settings, rules: Rules) -> Section:
+def _identity(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
+    kept = in_days(settings.retention_days)
     paragraphs = ["The record of visits does not say who you are."]
     if settings.ip == "full" and "address" in rules.items:
-        paragraphs = [f"We keep your full network address for {_days(settings)}. With it, your provider could say whose connection it was."]
+        paragraphs = [f"We keep your full network address for {kept}. With it, your provider could say whose connection it was."]
+    asking = [title(form) for form in declaration.forms if form.identity]
+    if asking:
+        paragraphs.append(f"You tell us who you are if you send your e-mail address with: {listed(asking, 'or')}.")
     if "visitor" in rules.items:
         paragraphs.append(
             "To tell one visitor from another we calculate a number from your network address, your browser's description and our host "
@@ -85,7 +79,8 @@ def _identity(settings: Settings, rules: Rules) -> Section:
 
 def _purposes(declaration: Declaration) -> Section:
     purpose = declaration.purpose(declaration.visits.purpose)
-    others = [p for p in declaration.purposes if p.name != purpose.name]
+    of_forms = [declaration.purpose(form.purpose) for form in declaration.forms]
+    others = [p for p in dict.fromkeys((*declaration.purposes, *of_forms)) if p.name != purpose.name]
     return Section(
         "purposes",
         "Why we collect them",
@@ -95,7 +90,8 @@ def _purposes(declaration: Declaration) -> Section:
 
 
 def _access(declaration: Declaration) -> Section:
-    paragraphs = ["Those who run this website see the data about visits. We do not sell them."]
+    seen = "the data about visits, and what you send with forms" if declaration.forms else "the data about visits"
+    paragraphs = [f"Those who run this website see {seen}. We do not sell them."]
     if not declaration.recipients:
         return Section("access", "Who has access", (*paragraphs, "They are given to nobody else."))
     paragraphs.append("Others who help us to serve you get data, too:")
@@ -113,6 +109,7 @@ def _protection(declaration: Declaration, settings: Settings, rules: Rules) -> S
         points.append("Network addresses are shortened before they are written to it (to their first 24 bits, or 48 of IPv6).")
     if "address" not in rules.items:
         points.append("Your network address is not kept in it.")
+    points += protection_points(declaration)
     points.append("What is deleted is also overwritten in the database's file, and its journal is emptied.")
     if settings.base_url.startswith("https://"):
         points.append("Between your browser and us, data travel encrypted (HTTPS).")
@@ -138,7 +135,7 @@ def _cookies() -> Section:
     )
 
 
-def _refusal(settings: Settings) -> Section:
+def _refusal(declaration: Declaration, settings: Settings) -> Section:
     honoured = [_SIGNAL_NAMES[name] for name, on in settings.signals.items() if on]
     ignored = [_SIGNAL_NAMES[name] for name, on in settings.signals.items() if not on]
     paragraphs = ["You can refuse: on the page “Your choice”, with one button and without giving a reason. From then on nothing is noted."]
@@ -146,17 +143,20 @@ def _refusal(settings: Settings) -> Section:
         paragraphs.append(f"If your browser sends {' or '.join(honoured)}, we take it as a refusal, and you need not do anything.")
     if ignored:
         paragraphs.append(f"We do not take {' or '.join(ignored)} as a refusal.")
+    paragraphs += refusal_points(declaration)
     return Section("refusal", "How to refuse", tuple(paragraphs))
 
 
 def _your_data(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
-    paragraphs = [f"Data about visits are deleted after {_days(settings)} in any case."]
+    paragraphs = [f"Data about visits are deleted after {in_days(settings.retention_days)} in any case."]
     if "visitor" in rules.items:
         paragraphs.append(
             "If you refuse on the page “Your choice”, what was noted today and yesterday under this browser's number is deleted at once; "
             "until the day's key is destroyed its number is remembered, so that nothing late comes back. "
             "Older data cannot be linked to you any more, so we can neither show nor delete them one by one."
         )
+    if declaration.forms:
+        paragraphs.append("What you send with forms is deleted after the time that is named with each form.")
     if declaration.controller.email or declaration.controller.address:
         paragraphs.append(
             "You can ask us for an overview of the data that we have about you, and have them corrected or erased: write to us (below). "
@@ -184,7 +184,3 @@ def _contact(declaration: Declaration) -> Section:
     if not paragraphs:
         paragraphs.append("Whoever runs this website is responsible for it; their contact is on the website itself.")
     return Section("contact", "Contact", tuple(paragraphs), markdown=declaration.statement.more)
-
-
-def _days(settings: Settings) -> str:
-    return "one day" if settings.retention_days == 1 else f"{settings.retention_days} days"

@@ -7,7 +7,7 @@ import hashlib
 import msgspec
 
 from ..store.sqlite import SQLiteStore
-from .text import Section
+from .section import Section
 
 
 def digest(sections: tuple[Section, ...]) -> bytes:

@@ -187,6 +187,20 @@ class SQLiteStore:
             raise
 
     @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Within a transaction, take back a part of it if that part fails."""
+        self.connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self.connection.execute("ROLLBACK TO part")
+            raise
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                self.connection.execute("RELEASE part")
+
+    @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """Read several times from one state of the database."""
         self.connection.execute("BEGIN")
