@@ -20,6 +20,7 @@ from .errors import KeyMissing, PrivacyError
 from .forms import Form
 from .privacy import SWITCHED_OFF, Privacy, VisitorPrivacy, excluded, visitor_privacy
 from .record.exit import SECONDS, flush_at_exit, flush_on_sigterm
+from .record.intake import Captured
 from .record.recorder import CAPACITY
 from .routes import RouteTemplates
 from .waiting import answer_of
@@ -69,6 +70,8 @@ class PrivacyMiddleware:
         self._excluded = excluded(privacy.settings)
         self._forms = FormIndex(() if self._disabled else privacy.declaration.forms)
         self._form_methods = self._forms.methods
+        self.intake = privacy.intake
+        self.form_limit = privacy.settings.form_limit
         self.templates = RouteTemplates()
         self._views: dict[tuple[Choice, str], VisitorPrivacy] = {}
         self._view = self._view_of(_UNDECIDED, "")
@@ -219,7 +222,7 @@ class PrivacyMiddleware:
         self._prepared = True
         flush_at_exit(self.recorder)
         if self._forms.forms:
-            flush_at_exit(self.privacy.intake)
+            flush_at_exit(self.intake)
         flush_on_sigterm(self.recorder)  # also with a lifespan: some servers end their workers in the middle of it
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> Any:
@@ -433,15 +436,11 @@ class _FormWatch(_Watch):
 
     def capturing(self, form: Form) -> _FormWatch:
         """Begin to capture a form. It is tied to the visit only if the form declares so, and the visit is recorded."""
-        privacy = self._middleware.privacy
-        self.capture = Capture(
-            form,
-            privacy.intake,
-            content_type=self._found.get(b"content-type", b""),
-            limit=privacy.settings.form_limit,
-            time=self._time,
-            visitor=self._pseudonym() if form.link_visit and not self.ended else None,
-        )
+        middleware, found = self._middleware, self._found
+        content_type = found[b"content-type"] if b"content-type" in found else b""
+        self.capture = Capture(form, middleware.intake, content_type, middleware.form_limit, self._time)
+        if form.link_visit and not self.ended:
+            self.capture.visitor = self._pseudonym()
         return self
 
     def _pseudonym(self) -> int | None:
@@ -457,20 +456,31 @@ class _FormWatch(_Watch):
         message = await self._receive()
         try:
             if message["type"] == "http.request":
-                self.capture.copy(message)
+                copy = self.capture.copy
+                if copy is not None:
+                    copy.add(message.get("body", b""), more=message.get("more_body", False))
             elif not self.ended:
                 self.left()
         except Exception as error:  # as in send
             self._middleware.recorder.fault(error)
         return message
 
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            try:
-                await self.capture.answered(message["status"])
-            except Exception as error:  # whatever our own fault, the answer goes out
-                self._middleware.recorder.fault(error)
-        await super().send(message)
+    def send(self, message: Message) -> Awaitable[None]:
+        try:
+            if message["type"] == "http.response.start":
+                captured = self.capture.decide(message["status"])
+                if captured is not None:
+                    return self._answer(captured, message)
+        except Exception as error:  # as above
+            self._middleware.recorder.fault(error)
+        return _Watch.send(self, message)
+
+    async def _answer(self, captured: Captured, message: Message) -> None:
+        try:
+            await self.capture.keep(captured)
+        except Exception as error:  # whatever our own fault, the answer goes out
+            self._middleware.recorder.fault(error)
+        await _Watch.send(self, message)
 
     def broken(self, error: BaseException) -> None:
         super().broken(error)

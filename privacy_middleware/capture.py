@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 import anyio
 
@@ -18,31 +18,37 @@ LOOK: Final = 0.001
 class Capture:
     """One request to a declared form. The host's bytes pass through the adapter; here only references to them are kept."""
 
-    __slots__ = ("_content_type", "_copy", "_form", "_intake", "_time", "_visitor", "decided")
+    __slots__ = ("_content_type", "_form", "_intake", "_time", "copy", "visitor")
 
-    def __init__(self, form: Form, intake: Intake, *, content_type: bytes, limit: int, time: float, visitor: int | None) -> None:
+    def __init__(self, form: Form, intake: Intake, content_type: bytes, limit: int, time: float) -> None:
         self._form = form
         self._intake = intake
-        self._copy = Copy(limit)
         self._content_type = content_type
         self._time = time
-        self._visitor = visitor
-        self.decided = False
-        """True once the host's answer has begun."""
+        self.copy: Copy | None = Copy(limit)
+        """What the host has read so far; None once its answer has begun."""
+        self.visitor: int | None = None
+        """The pseudonym that the submission is tied to, if the form declares so."""
 
-    def copy(self, message: Any) -> None:
-        """Take a part of the body that the host has just read (`http.request`)."""
-        if not self.decided:
-            self._copy.add(message.get("body", b""), more=message.get("more_body", False))
+    def decide(self, status: int) -> Captured | None:
+        """Hear the status of the host's answer, once; return what is to be kept, if anything.
 
-    async def answered(self, status: int) -> None:
-        """Hear the status of the host's answer before the visitor does; return once what is to be kept is durable.
+        A host that reads nothing leaves nothing.
+        """
+        copy, form = self.copy, self._form
+        if copy is None or status < 200:
+            return None
+        self.copy = None
+        outcome = form.outcome(status)
+        if outcome not in form.outcomes or not copy.size:
+            return None
+        return Captured(form, outcome, self._content_type, copy, self._time, self.visitor)
+
+    async def keep(self, captured: Captured) -> None:
+        """Return once it is durable, so that the visitor sees the answer only then.
 
         Waits no longer than twice the budget: once for the database, once for the spool.
         """
-        captured = self._decide(status)
-        if captured is None:
-            return
         intake = self._intake
         end = monotonic() + 2 * intake.wait_seconds
         ticket = intake.take(captured)
@@ -57,16 +63,6 @@ class Capture:
 
     def broken(self) -> None:
         """The host raised instead of answering: the server answers 500."""
-        captured = self._decide(500)
+        captured = self.decide(500)
         if captured is not None and self._intake.take(captured) is None:
             self._intake.lost(self._form, "no_room")
-
-    def _decide(self, status: int) -> Captured | None:
-        """Return what is to be kept, once, or None. A host that reads nothing leaves nothing."""
-        if self.decided or status < 200:
-            return None
-        self.decided = True
-        outcome = self._form.outcome(status)
-        if outcome not in self._form.outcomes or not self._copy.size:
-            return None
-        return Captured(self._form, outcome, self._content_type, self._copy, self._time, self._visitor)

@@ -5,6 +5,7 @@ A field that no form declares has no way into the store. Fields that can hold a 
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -16,6 +17,8 @@ Outcome = Literal["accepted", "invalid", "failed"]
 
 METHODS: Final = ("POST", "PUT", "PATCH")
 LONGEST_RETENTION_DAYS: Final = 3660
+AUDIT_DAYS: Final = 400
+"""How long it stays noted who opened what."""
 _UNITS: Final = ("age", "month", "year", "decade")
 _STATUS: Final = re.compile(r"[23](\d\d|xx)")
 _HOLE: Final = re.compile(r"\{(\w+)(:path)?\}")
@@ -92,7 +95,8 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """Return what an answer's status says of the submission."""
         if status >= 500:
             return "failed"
-        return "accepted" if {str(status), f"{status // 100}xx"} & set(self.accepted) else "invalid"
+        text = str(status)
+        return "accepted" if text in self.accepted or text[:1] + "xx" in self.accepted else "invalid"
 
 
 def path_pattern(path: str) -> re.Pattern[str] | None:
@@ -153,7 +157,7 @@ def _form_problems(form: Form) -> list[str]:
         'accepted must list statuses, like ["303"] or ["2xx", "3xx"]': (
             not form.accepted or not all(_STATUS.fullmatch(status) for status in form.accepted)
         ),
-        "charset is not one that Python knows; leave it out for utf-8": not _is_charset(form.charset),
+        "charset is not one that a page can have; leave it out for utf-8": not is_charset(form.charset),
         "requested = true is for what the visitor asks for; a questionnaire or statistics serve you, so leave it out": (
             form.requested and form.purpose in ("questionnaire", "statistics")
         ),
@@ -189,8 +193,15 @@ def _field_problems(field: Field) -> list[str]:
     return [problem for problem, is_wrong in checks.items() if is_wrong]
 
 
-def _is_charset(name: str) -> bool:
+def is_charset(name: str) -> bool:
+    """Tell whether a page can be in this encoding (Encoding standard, "Names and labels"); Python knows others, which are traps."""
     try:
-        return bool("".encode(name) == b"" and "a".encode(name))
+        return codecs.lookup(name).name in _CHARSETS
     except (LookupError, ValueError):
         return False
+
+
+_CHARSETS: Final = frozenset(
+    "utf-8 utf-16-le utf-16-be ascii koi8-r koi8-u mac-roman mac-cyrillic shift_jis cp932 euc_jp iso2022_jp euc_kr cp949 gbk gb18030 gb2312 "
+    "big5 big5hkscs cp866 cp874 tis-620".split()
+).union((f"cp125{n}" for n in range(9)), (f"iso8859-{n}" for n in range(1, 17)))

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import secrets
+import sqlite3
 import time
 from collections.abc import Mapping
 from fnmatch import translate
@@ -22,7 +23,7 @@ from markupsafe import Markup
 from .collect.choice import Choice, Signal
 from .collect.hit import Rules
 from .declaration import Declaration, load_declaration
-from .errors import DeclarationError, KeyMissing
+from .errors import DeclarationError, KeyMissing, PrivacyError
 from .record.intake import Intake
 from .record.recorder import Recorder
 from .record.spool import Spool
@@ -84,20 +85,30 @@ class Privacy:
     def check_vault(self) -> None:
         """Check that what the database holds sealed can be opened. Reads the database and the secret's file, makes neither.
 
+        A database that cannot be read is no reason not to serve: the recorder says what is wrong with it.
+
         Raises:
-            KeyMissing, StoreError: if it cannot.
+            KeyMissing: if it cannot.
         """
         store = self.store
-        if not store.path.exists():
+        if not store.path.exists() or not store.path.stat().st_size:  # another worker may just be making it
             return
-        store.open_to_read()
         try:
+            store.open_to_read()
             self.check_keys(store)
+        except KeyMissing:
+            raise
+        except (PrivacyError, sqlite3.Error) as error:
+            logger.warning("it could not be checked whether the secret keys open what is in %s: %s", store.path, error)
         finally:
             store.close()
 
     def check_keys(self, store: SQLiteStore) -> None:
-        """As `check_vault`, with a database that is open."""
+        """Check that the keys given open what an open database holds sealed.
+
+        Raises:
+            KeyMissing, VaultError: if they do not.
+        """
         if not store.has_table("vault"):  # not migrated yet
             return
         if not masters(store):

@@ -106,20 +106,35 @@ def normalise_email(text: str) -> str:
     Only what mail systems take for equal is made equal: the case of ASCII letters, the composition of others (RFC 6532, 3.1), the
     two spellings of an international domain. Look-alikes stay apart: they can be other people's.
     """
-    text = unicodedata.normalize("NFC", text.strip())
-    local, _, domain = text.rpartition("@")
-    if not local or "@" in local or not domain.strip(".") or any(c.isspace() or not c.isprintable() or c in _NOT_IN_EMAIL for c in text):
+    text = text.strip()
+    if any(len(composed := _composed(c)) == 1 and composed != c for c in text):  # as the Kelvin sign, which would become a K
         return ""
-    return f"{_lower(local)}@{_domain(_lower(domain))}"
+    local, _, domain = _composed(text).rpartition("@")
+    address = f"{_composed(_lower(local))}@{_domain(_composed(_lower(domain)))}"
+    return address if _is_address(address) else ""
+
+
+def _is_address(text: str) -> bool:
+    local, _, domain = text.rpartition("@")
+    return bool(
+        local
+        and "@" not in local
+        and domain.strip(".")
+        and all(c.isprintable() and not c.isspace() and c not in _NOT_IN_EMAIL for c in text)
+    )
 
 
 def _domain(domain: str) -> str:
-    if domain.isascii() or set(domain) & set("ßẞς\u200c\u200d"):  # which the two versions of IDNA spell differently
+    if domain.isascii() or set(domain) & set("ßς\u200c\u200d"):  # which the two versions of IDNA spell differently
         return domain
     try:
         return domain.encode("idna").decode("ascii")
     except UnicodeError:
         return domain
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _lower(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..collect.funnel import STEPS
 from ..collect.visitor import date_of, day_of
-from ..errors import KeyMissing
+from ..errors import VaultError
 from ..privacy import Privacy
 from ..record.purge import first_kept
 from ..settings import effective, settings_table
@@ -96,10 +96,13 @@ def _vault_problems(privacy: Privacy) -> list[str]:
         problems.append(
             f"{len(waiting)} submissions wait in {privacy.spool.folder} for the database; does the app run, with all its secret keys?"
         )
+    store = open_to_read(privacy)
     try:
-        privacy.check_vault()
-    except KeyMissing as error:
+        privacy.check_keys(store)
+    except VaultError as error:
         problems.append(str(error))
+    finally:
+        store.close()
     return problems
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 import mimetypes
 import re
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from ..forms import Form, path_pattern
+from ..forms import Form, is_charset, path_pattern
 
 URLENCODED: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
@@ -68,37 +67,35 @@ class Copy:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._head: list[bytes] = []
-        self._tail: deque[bytes] = deque()
+        self._tail: list[bytes] = []
         self._tail_size = 0
         self.size = 0
         self.finished = False
 
     def add(self, chunk: bytes, *, more: bool) -> None:
-        """Take what the host has just read."""
+        """Take what the host has just read. The hot path of uploads: one call a chunk."""
+        length = len(chunk)
+        self.size += length
+        if self.size <= self._limit:
+            self._head.append(chunk)
+        elif self._limit <= length < self.size and length <= 4 * self._limit:
+            self._tail = [chunk]
+            self._tail_size = length
+        else:
+            self._add_to_tail(chunk, length)
         if not more:
             self.finished = True
-        size = len(chunk)
-        total = self.size = self.size + size
-        if total <= self._limit:
-            self._head.append(chunk)
-        elif size >= self._limit:
-            self._add_large(chunk, size)
-        else:
-            self._add_small(chunk, size)
 
-    def _add_large(self, chunk: bytes, size: int) -> None:
-        if self.size == size:
+    def _add_to_tail(self, chunk: bytes, length: int) -> None:
+        if length == self.size:  # the first chunk, and over the limit
             self._head = [chunk[: self._limit]]
-        if size > 4 * self._limit:
-            chunk, size = chunk[-self._limit :], self._limit
-        self._tail = deque((chunk,))
-        self._tail_size = size
-
-    def _add_small(self, chunk: bytes, size: int) -> None:
-        self._tail.append(chunk)
-        self._tail_size += size
-        while self._tail_size - len(self._tail[0]) >= self._limit:
-            self._tail_size -= len(self._tail.popleft())
+        if length > 4 * self._limit:  # do not hold on to all of it
+            chunk, length = chunk[-self._limit :], self._limit
+        tail = self._tail
+        tail.append(chunk)
+        self._tail_size += length
+        while self._tail_size - len(tail[0]) >= self._limit:
+            self._tail_size -= len(tail.pop(0))
 
     def body(self) -> Body:
         """Return what was copied."""
@@ -160,9 +157,11 @@ def _put(found: dict[str, list[Value]], name: str, value: Value) -> None:
 
 
 def _text(value: bytes, charset: str) -> str:
+    if not is_charset(charset):
+        raise UnreadableForm("charset")
     try:
         return value.decode(charset)
-    except (LookupError, UnicodeError):
+    except UnicodeError:
         raise UnreadableForm("charset") from None
 
 
@@ -201,6 +200,7 @@ class _Multipart:
         whole = len(body.head) + len(body.tail) == body.size
         data = body.head + body.tail if whole else body.head
         start = 0 if data.startswith(delimiter[2:]) else data.find(delimiter) + 2  # a preamble is no part (RFC 2046, 5.1.1)
+        self._offset = start
         try:
             self._parse(data[start:], boundary)
             if not whole and not self._ended:

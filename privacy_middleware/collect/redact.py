@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from itertools import accumulate
 from typing import Final
 
 COUNTRIES: Final[tuple[str, ...]] = tuple("DK DE FR ES GB US NL SE NO FI IT PL AT CH BE IE PT".split())
@@ -18,7 +19,7 @@ MOST_TELEPHONES: Final = 200
 """So many numbers of one text are looked up; further ones count as telephones unseen, so that no text takes long."""
 MOST_CARDS: Final = 2000
 ROUNDS: Final = 4
-"""What is replaced may part its neighbours, so it is looked again until nothing is found: one round more, no text known needs three."""
+"""A number may part from its neighbour when that is replaced, so each text is searched again until nothing more is found."""
 
 _GONE: Final = "\0"
 """Stands in the copy for matching where something was found; no pattern runs over it."""
@@ -30,24 +31,26 @@ _EMAIL: Final = re.compile(
     rf"{_DOMAIN}++(?:(?:\.| ?[\[(](?:dot|punkt|prik|point|punto|ponto)[\])] ?){_DOMAIN}++)++",
     re.IGNORECASE,
 )
-_IBAN: Final = re.compile(
-    r"(?:(?<![^\W_])|(?<=[Ii][Bb][Aa][Nn]))(?=([A-Za-z]{2}(?:[ .-]?[0-9]){2}(?:[ .-]{0,2}[A-Za-z0-9]){11,30}))",
-)
+_IBAN: Final = re.compile(r"(?=([A-Za-z]{2}(?:[ .-]?[0-9]){2}(?:[ .-]{0,2}[A-Za-z0-9]){11,30}))")
 _CARD: Final = re.compile(r"(\+ ?)?\d(?:(?:[ -]{1,3}|[./_])?\d)+")
 _TELEPHONE: Final = re.compile(
     r"(?:\((?=\+? ?\d{1,5}\)))?(\+ ?)?(?:\((?=\d{1,5}\)))?\d(?:(?: {0,2}[-/] {0,2}(?:\(0\) ?)?| ?\(|\) ?[-/]? ?|\.| {1,2})?\d)*"
 )
 _EXTENSION: Final = re.compile(r",? ?(?:ext(?:ension)?|x|lok(?:al)?|dw|durchwahl|poste|anexo)\.?:? ?\d{1,6}(?!\w)", re.IGNORECASE)
-_INTRODUCED: Final = re.compile(
-    r"(?<!\w)(?:tel|tlf|tfno?|t[ée]l[eéè]?[fp]h?[oó]\w{0,12}|puh(?:elin\w{0,4})?|(?:smart)?phone\w{0,8}|mob|mobi[el]\w{0,10}|m[oó]vil|telem[oó]vel"
-    r"|cell\w{0,8}|portable|handy\w{0,8}|natel|gsm|kom(?:[oó]rk\w{1,3})?|ring\w{0,2}|call|(?:an)?rufe?n?|bel|appele[rz]|ll[aá]m\w{1,6}|chiam\w{1,6}"
-    r"|lig(?:ar|ue|a)|zadzwo[nń]|dzwo[nń]|soita|whats ?app|sms|viber|signal|telegram|fax)"
-    r"[\s.:=#(/+-]{0,4}(?:(?:me|us|on|at|is|number|no|nummer|nr|mig|os|på|til|er|mich|uns|an|unter|ist|mij|op|au|moi|est|le|num[eé]ro|n[°ºo]|al|el|es|mi"
-    r"|meg|mitt|min|mein|mine|my|pod|do|ao|meu|o|il|mio|è|mon|[:=])[\s.:=#(/+-]{1,4}){0,4}(?=\d)",
-    re.IGNORECASE,
+_WORD: Final = (
+    r"(?:t[ée]l|tlf|tfno?|t[ée]l[eéè]?[fp]h?[oó]\w{0,12}|puh(?:elin\w{0,4})?|(?:smart)?phone\w{0,8}|mob|mobi[el]\w{0,10}|m[oó]vil|telem[oó]vel"
+    r"|cell\w{0,8}|portable|handy\w{0,8}|natel|gsm|kom[oó]rk\w{1,3}|ring\w{0,2}|call|(?:an)?rufe?n?|bel|appele[rz]|ll[aá]m\w{1,6}|chiam\w{1,6}"
+    r"|lig(?:ar|ue|a)|zadzwo[nń]|dzwo[nń]|soita|whats ?app|sms|viber|fax)"
 )
+_BETWEEN: Final = (
+    r"(?:me|us|on|at|is|my|number|no|nummer|nr|mig|os|på|til|er|min|mich|uns|an|unter|ist|mein|mine|mij|op|au|moi|est|le|mon|num[eé]ro|n[°ºo]"
+    r"|al|el|es|mi|il|mio|è|meg|mitt|pod|do|ao|meu|o|[:=])"
+)
+_INTRODUCED: Final = re.compile(rf"(?<![^\W\d_]){_WORD}[\s.:=#(/+-]{{0,4}}(?:{_BETWEEN}[\s.:=#(/+-]{{1,4}}){{0,4}}(?=\d)", re.IGNORECASE)
+"""Words such as "tel." or "ring mig på", after which six digits are a telephone number, whatever they are."""
 _YEAR: Final = r"(?:19|20)\d\d"
-_DATE: Final = rf"(?:{_YEAR}[-./] ?\d\d?[-./] ?\d\d?|(?:[0-3]?\d\.? ?- ?)?[0-3]?\d[-./] ?[0-3]?\d[-./] ?(?:{_YEAR}|\d\d))"
+_DAY: Final = r"(?:[0-2]?\d|3[01])"  # or a month, whichever stands first
+_DATE: Final = rf"(?:{_YEAR}[-./] ?\d\d?[-./] ?\d\d?|(?:{_DAY}\.? ?- ?)?{_DAY}[-./] ?{_DAY}[-./] ?{_YEAR}|{_DAY}[-./]{_DAY}[-./]\d\d)"
 _AMOUNT: Final = r"(?:\d{1,3}(?:[ .,']\d{3})+|\d{1,9})(?:[.,]\d\d?)?"
 _CURRENCY: Final = r"(?:[€$£]|EUR|USD|GBP|DKK|SEK|NOK|CHF|PLN|kr|zł|euros?)"
 _KEPT: Final = re.compile(
@@ -66,7 +69,7 @@ _NATIONAL: Final[Mapping[str, Mapping[str, str]]] = {
     "FR": {"fr.nir": r"[1-478] ?\d\d ?\d\d ?\d[\dAB] ?\d{3} ?\d{3} ?\d\d"},
     "ES": {"es.dni": r"\d{8}-?[A-Z]", "es.nie": r"[XYZ]-?\d{7}-?[A-Z]"},
     "GB": {"gb.nhs": r"\d{3}[ -]?\d{3}[ -]?\d{4}", "": r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]"},
-    "US": {"us.ssn": r"\d{3}[ -]\d\d[ -]\d{4}", "us.itin": r"9\d\d[ -]\d\d[ -]\d{4}"},
+    "US": {"us.ssn": r"\d{3}-\d\d-\d{4}", "us.itin": r"9\d\d-\d\d-\d{4}"},
     "NL": {"nl.bsn": r"\d{9}|\d{4}[. ]\d\d[. ]\d{3}"},
     "SE": {"se.personnummer": r"(?:19|20)?\d{6}[-+ ]?\d{4}"},
     "NO": {"no.fodselsnummer": r"\d{6}[ -]?\d{5}"},
@@ -76,7 +79,7 @@ _NATIONAL: Final[Mapping[str, Mapping[str, str]]] = {
     "AT": {"at.vnr": r"\d{4}[ -]?\d{6}"},
     "CH": {"ch.ssn": r"756[. ]?\d{4}[. ]?\d{4}[. ]?\d\d"},
     "BE": {"be.nn": r"(?:\d\d[. ]?){3}[- ]?\d{3}[. -]?\d\d", "be.bis": r"(?:\d\d[. ]?){3}[- ]?\d{3}[. -]?\d\d"},
-    "IE": {"ie.pps": r"\d{7} ?[A-W][A-IW]?"},
+    "IE": {"ie.pps": r"\d{7} ?[A-W][A-ITW]?"},
     "PT": {"pt.nif": r"[1-3]\d\d ?\d{3} ?\d{3}", "pt.cc": r"\d{8} ?\d ?[0-9A-Z]{2}\d"},
 }
 """How each country's identity numbers are written, by the module of `stdnum` that confirms them ("": the pattern is enough)."""
@@ -207,22 +210,19 @@ def _national_numbers(plain: str, countries: Sequence[str]) -> Iterator[Span]:
 def _telephones(plain: str, is_telephone: Callable[[str], bool]) -> Iterator[Span]:
     plain = _KEPT.sub(_blank, plain)
     introduced = {word.end() for word in _INTRODUCED.finditer(plain)}
+    extended = {extension.start(): extension.end() for extension in _EXTENSION.finditer(plain)}
     for run in _TELEPHONE.finditer(plain):
         groups = list(_DIGITS.finditer(plain, *run.span()))
         if groups[0].start() in introduced and sum(len(group[0]) for group in groups) >= 6:
-            yield run.start(), _end(plain, run.end())
+            yield run.start(), extended.get(run.end(), run.end())
             continue
         place = 1 if not run[1] and plain[run.start() - 1 : run.start()].isalnum() else 0  # the 4 of A4 opens no number
         while place < len(groups):
             count = _telephone_groups(groups[place : place + 17], is_telephone, has_plus=bool(run[1]) and not place)
             if count:
-                yield (groups[place].start() if place else run.start()), _end(plain, groups[place + count - 1].end())
+                end = groups[place + count - 1].end()
+                yield (groups[place].start() if place else run.start()), extended.get(end, end)
             place += count or 1
-
-
-def _end(plain: str, end: int) -> int:
-    extension = _EXTENSION.match(plain, end)
-    return extension.end() if extension else end
 
 
 def _telephone_groups(groups: Sequence[re.Match[str]], is_telephone: Callable[[str], bool], *, has_plus: bool) -> int:
@@ -230,14 +230,13 @@ def _telephone_groups(groups: Sequence[re.Match[str]], is_telephone: Callable[[s
     digits = "".join(group[0] for group in groups)
     zeros = 2 if digits.startswith("00") and not has_plus else 0
     is_international = has_plus or zeros > 0
-    lengths = [sum(len(group[0]) for group in groups[:count]) - zeros for count in range(1, len(groups) + 1)]
-    shortest = 7 if is_international else 8
-    fitting = [count for count, length in enumerate(lengths, 1) if shortest <= length <= 15]
-    for count in reversed(fitting):
-        number = digits[zeros : lengths[count - 1] + zeros]
+    lengths = enumerate(accumulate((len(group[0]) for group in groups), initial=-zeros))
+    fitting = [(count, length) for count, length in lengths if (7 if is_international else 8) <= length <= 15]
+    for count, length in reversed(fitting):
+        number = digits[zeros : zeros + length]
         if is_telephone(f"+{number}" if is_international else number):
             return count
-    return max((count for count in fitting if is_international and lengths[count - 1] >= 8), default=0)
+    return max((count for count, length in fitting if is_international and length >= 8), default=0)
 
 
 def _is_telephone(number: str, countries: Sequence[str]) -> bool:

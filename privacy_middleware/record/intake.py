@@ -289,6 +289,9 @@ class Intake:
         except OSError as error:
             self._unwritten.append(submission)  # and tried again every second, for as long as the process lives
             self._complain("spool", "%s cannot be written (%s): submissions wait in memory", self.spool.folder, type(error).__name__)
+        except Exception as error:  # it cannot be written at all: it must not stand in the way of others
+            self._fault(error)
+            self._count(f"form.{submission.form}.lost.fault")
 
     def _fault(self, error: Exception) -> None:
         self._count(f"fault.{type(error).__name__}")

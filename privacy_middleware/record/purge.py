@@ -8,11 +8,10 @@ from datetime import tzinfo
 from typing import Final
 
 from ..collect.visitor import day_of
-from ..forms import Form
+from ..forms import AUDIT_DAYS, Form
 from ..store import queries
 from ..store.sqlite import SQLiteStore
 from . import submissions
-from .submissions import AUDIT_DAYS
 
 HOUR: Final = 3_600_000
 LOOK_SECONDS: Final = 600

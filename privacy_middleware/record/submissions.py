@@ -20,7 +20,6 @@ from ..store.sqlite import SQLiteStore
 from ..vault import Vault, Wrapped, blind_index, new_key, seal, unseal
 
 ID_BYTES: Final = 16
-AUDIT_DAYS: Final = 400
 ROOT: Final = "root"
 _A_TURN: Final = 500
 

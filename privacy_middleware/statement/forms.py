@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ..collect.treatment import range_names
 from ..declaration import Declaration
-from ..forms import Field, Form
-from ..record.submissions import AUDIT_DAYS
+from ..forms import AUDIT_DAYS, Field, Form
 from .section import Section, in_days, listed
 
 _TREATMENTS = {
