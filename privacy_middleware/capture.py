@@ -58,7 +58,7 @@ class Capture:
                 ticket = intake.take(captured)
         if ticket is None:
             intake.lost(self._form, "no_room")
-        elif not ticket.done():
+        elif not ticket.done() or not ticket.result():
             intake.late(self._form)
 
     def broken(self) -> None:

@@ -202,6 +202,6 @@ def is_charset(name: str) -> bool:
 
 
 _CHARSETS: Final = frozenset(
-    "utf-8 utf-16-le utf-16-be ascii koi8-r koi8-u mac-roman mac-cyrillic shift_jis cp932 euc_jp iso2022_jp euc_kr cp949 gbk gb18030 gb2312 "
-    "big5 big5hkscs cp866 cp874 tis-620".split()
+    "utf-8 utf-16-le utf-16-be ascii koi8-r koi8-u mac-roman mac-cyrillic shift_jis cp932 euc_jp iso2022_jp euc_kr cp949 gbk gb18030 "
+    "gb2312 big5 big5hkscs cp866 cp874 tis-620".split()
 ).union((f"cp125{n}" for n in range(9)), (f"iso8859-{n}" for n in range(1, 17)))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import re
-import secrets
 import sqlite3
 import time
 from collections.abc import Mapping
@@ -28,6 +25,7 @@ from .record.intake import Intake
 from .record.recorder import Recorder
 from .record.spool import Spool
 from .record.submissions import check, masters
+from .secret import lasting_secret, random_secret, secret_path
 from .settings import Settings, load_settings
 from .statement.text import write_statement
 from .statement.versions import digest, in_force_since
@@ -66,11 +64,19 @@ class Privacy:
         )
         if declaration.forms:
             self.recorder.absorb = self.intake.absorb
+        self._own_pepper: str | None = None
         self.statement_since: int | None = None
         """Since when (epoch milliseconds) this statement is in force; None until the database was opened."""
 
     def _pepper(self) -> bytes:
-        return self.secret_keys[0].encode()
+        """The secret that is part of the pseudonyms; without one that lasts, one of this process alone."""
+        try:
+            return self.secret_keys[0].encode()
+        except KeyMissing as error:
+            if self._own_pepper is None:
+                logger.warning("%s", error)
+                self._own_pepper = random_secret()
+            return self._own_pepper.encode()
 
     @cached_property
     def statement_digest(self) -> bytes:
@@ -83,15 +89,16 @@ class Privacy:
         return Vault(self.secret_keys)
 
     def check_vault(self) -> None:
-        """Check that what the database holds sealed can be opened. Reads the database and the secret's file, makes neither.
+        """Check that there is a secret key that lasts, and that it opens what the database holds sealed.
 
         A database that cannot be read is no reason not to serve: the recorder says what is wrong with it.
 
         Raises:
-            KeyMissing: if it cannot.
+            KeyMissing: if not.
         """
-        store = self.store
-        if not store.path.exists() or not store.path.stat().st_size:  # another worker may just be making it
+        _ = self.vault  # there must be a key
+        store = SQLiteStore(self.settings.database_path)
+        if not _has_content(store.path):
             return
         try:
             store.open_to_read()
@@ -111,15 +118,10 @@ class Privacy:
         """
         if not store.has_table("vault"):  # not migrated yet
             return
-        if not masters(store):
-            return
-        secret = secret_path(self.settings.database_path)
-        if not self.settings.secret_keys and not secret.exists():
-            raise KeyMissing(f"{store.path} holds submissions sealed under a secret key that is gone: put {secret} back. {_LOST_KEY}")
         try:
             check(store, self.vault)
         except KeyMissing:
-            given = "PRIVACY_SECRET_KEYS" if self.settings.secret_keys else str(secret)
+            given = "PRIVACY_SECRET_KEYS" if self.settings.secret_keys else str(secret_path(self.settings.database_path))
             text = f"{store.path} holds submissions sealed under a secret key that {given} does not hold: add it at the end. {_LOST_KEY}"
             raise KeyMissing(text) from None
 
@@ -128,8 +130,31 @@ class Privacy:
 
     @cached_property
     def secret_keys(self) -> tuple[str, ...]:
-        """The secret keys, newest first: those given, else the one kept beside the database. Reads a file at first use."""
-        return self.settings.secret_keys or (load_secret(self.settings.database_path),)
+        """The secret keys, newest first: those given, else the one kept beside the database, which is made if there is none.
+
+        Raises:
+            KeyMissing: if none can be kept there; if it is gone, and the database holds what is sealed under it.
+        """
+        if self.settings.secret_keys:
+            return self.settings.secret_keys
+        database = self.settings.database_path
+        if not secret_path(database).exists() and self._holds_sealed():
+            path = secret_path(database)
+            raise KeyMissing(f"{database} holds submissions sealed under a secret key that is gone: put {path} back. {_LOST_KEY}")
+        return (lasting_secret(database),)
+
+    def _holds_sealed(self) -> bool:
+        """Look with a connection of its own; what cannot be read is not known to hold anything."""
+        store = SQLiteStore(self.settings.database_path)
+        if not _has_content(store.path):
+            return False
+        try:
+            store.open_to_read()
+            return store.has_table("vault") and bool(masters(store))
+        except (PrivacyError, sqlite3.Error):
+            return False
+        finally:
+            store.close()
 
     @classmethod
     def from_sources(cls, keywords: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Privacy:
@@ -195,6 +220,14 @@ def excluded(settings: Settings) -> re.Pattern[str] | None:
     return re.compile("|".join(patterns)) if patterns else None
 
 
+def _has_content(path: Path) -> bool:
+    """Tell whether a file is there with something in it; an empty one may just be being made by another worker."""
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def _check_forms(settings: Settings, declaration: Declaration) -> None:
     if not declaration.forms or settings.disabled:
         return
@@ -214,51 +247,3 @@ def _check_forms(settings: Settings, declaration: Declaration) -> None:
 def _extra_missing() -> str:
     """Return the name of a module that forms need and that is not installed, or ""."""
     return next((name for name in ("cryptography", "python_multipart", "stdnum", "phonenumbers") if find_spec(name) is None), "")
-
-
-_SECRET_BYTES: Final = 32
-
-
-def secret_path(database: Path) -> Path:
-    """Return where the secret of a database is kept, if none is given."""
-    return database.with_suffix(".secret")
-
-
-def load_secret(database: Path) -> str:
-    """Return the secret kept beside the SQLite file, made once (mode 0600) if there is none.
-
-    Several workers that start at once get the same one. Where the folder cannot be written, a secret of this process
-    alone serves, and a warning says so.
-    """
-    path = secret_path(database)
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        return _make_secret(path)
-    except (OSError, UnicodeDecodeError) as error:
-        logger.warning("%s cannot be read (%s); set PRIVACY_SECRET_KEYS, or mend the file", path, type(error).__name__)
-        return secrets.token_urlsafe(_SECRET_BYTES)
-
-
-def _make_secret(path: Path) -> str:
-    secret = secrets.token_urlsafe(_SECRET_BYTES)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(secret)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)  # atomic, and fails if another worker was first
-        finally:
-            draft.unlink()
-    except FileExistsError:
-        with contextlib.suppress(OSError):  # a link to nowhere
-            return path.read_text(encoding="ascii").strip()
-        logger.warning("%s is there but cannot be read; set PRIVACY_SECRET_KEYS, or mend the file", path)
-        return secret
-    except OSError as error:
-        logger.warning("no secret can be kept in %s (%s); set PRIVACY_SECRET_KEYS", path, type(error).__name__)
-        return secret
-    logger.warning("a new secret was made and kept in %s (mode 0600); back it up, but apart from the database", path)
-    return secret

@@ -86,7 +86,7 @@ def unseal(key: bytes, sealed: bytes, place: str) -> bytes:
 
     try:
         return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], place.encode())
-    except (InvalidTag, ValueError):
+    except (InvalidTag, ValueError, TypeError):  # of another type, if somebody wrote into the database
         raise VaultError("something sealed was changed, or moved from its place; it is left as it is and cannot be read") from None
 
 
@@ -125,8 +125,10 @@ def _is_address(text: str) -> bool:
 
 
 def _domain(domain: str) -> str:
-    if domain.isascii() or set(domain) & set("ßς\u200c\u200d"):  # which the two versions of IDNA spell differently
+    if domain.isascii():
         return domain
+    if set(domain) & set("ßẞς\u200c\u200d"):  # which the two versions of IDNA spell differently
+        return _composed(domain.lower())
     try:
         return domain.encode("idna").decode("ascii")
     except UnicodeError:

@@ -28,7 +28,7 @@ import asyncio
 
 from privacy_middleware import PrivacyMiddleware
 from starlette.applications import Starlette
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.routing import Route
 
 try:
@@ -61,6 +61,24 @@ wrapped_starlette = make_starlette()
 wrapped_starlette.add_middleware(PrivacyMiddleware, path_params="word")
 bare_plain = plain
 wrapped_plain = PrivacyMiddleware(plain)
+
+
+async def take(request):
+    await request.body()
+    return RedirectResponse("/thanks", 303)
+
+
+FORMS = """
+[[forms]]
+name = "form"
+path = "/form"
+purpose = "answer"
+retention_days = 30
+[forms.fields]
+email = { treatment = "keep", identity = true }
+message = "redact"
+"""
+forms = PrivacyMiddleware(Starlette(routes=[Route("/form", take, methods=["POST"]), Route("/{word}", page)]), policy=FORMS)
 '''
 
 

@@ -11,7 +11,7 @@ LAYERS = [
     {"forms", "waiting"},
     {"settings", "declaration"},
     {"collect"},
-    {"store", "vault"},
+    {"store", "vault", "secret"},
     {"record", "rights", "statement", "statistics"},
     {"privacy"},
     {"routes", "capture"},

@@ -103,6 +103,9 @@ def test_a_card_number_is_replaced(card: str, around: str):
         ("4111 1111 1111 1111 12/27 123", "[card number] 12/27 123"),
         ("room 25 4111 1111 1111 1111", "room 25 [card number]"),
         ("EUR 4111 1111 1111 1111", "EUR [card number]"),
+        ("EUR 4111 - 1111 - 1111 - 1111", "EUR [card number]"),
+        ("2000 - 1900 - 0000 - 0005", "[card number]"),
+        ("4111 - 1111 - 1111 - 1111 kr", "[card number] kr"),
     ],
 )
 def test_words_and_numbers_beside_a_payment_number_stay(text: str, hidden: str):

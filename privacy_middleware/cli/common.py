@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import os
 from datetime import date
 
 from ..errors import StoreError
@@ -66,3 +68,17 @@ def printable(text: str) -> str:
     """Show control characters instead of letting a terminal obey them; lines stay lines."""
     text = text.replace("\r\n", "\n")
     return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+
+
+def in_one_line(text: str) -> str:
+    """As `printable`, and without line ends: where a line is an entry."""
+    return printable(text).replace("\n", "\\n")
+
+
+def actor() -> str:
+    """Return who runs this command, for the audit log."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # an account without a name, as in some containers
+        name = f"uid {os.getuid()}"
+    return f"{name} (command line)"

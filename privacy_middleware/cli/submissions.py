@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import getpass
 import json
 import os
 import sys
@@ -22,7 +21,7 @@ from ..record.submissions import Stored, answer, audit, find, find_one, read
 from ..statistics.forms import FormReport, form_reports
 from ..store import queries
 from ..store.sqlite import SQLiteStore
-from .common import a_date, harmless, open_store, open_to_read, printable
+from .common import a_date, actor, harmless, in_one_line, open_store, open_to_read, printable
 
 LAST_DAY: Final = 2**31
 SHORT_ID: Final = 10
@@ -167,7 +166,7 @@ def _open(privacy: Privacy, store: SQLiteStore, stored: Stored) -> Opened:
 
 def _note(store: SQLiteStore, action: str, about: str) -> None:
     with store.transaction():
-        audit(store, now=_now(), actor=f"{getpass.getuser()} (command line)", action=action, about=about)
+        audit(store, now=_now(), actor=actor(), action=action, about=about)
 
 
 def _now() -> int:
@@ -246,7 +245,7 @@ def _answer(options: argparse.Namespace) -> int:
             for stored in found:
                 answer(store, stored, now=_now())
             ids = " ".join(stored.id.hex() for stored in found)
-            audit(store, now=_now(), actor=f"{getpass.getuser()} (command line)", action="answer", about=ids)
+            audit(store, now=_now(), actor=actor(), action="answer", about=ids)
     finally:
         store.close()
     print(f"{len(found)} noted as answered")
@@ -263,7 +262,7 @@ def _forms(options: argparse.Namespace) -> int:
         store.close()
     rows = [_form_row(report) for report in reports]
     if options.format == "json":
-        print(json.dumps([row | {"left_out": report.left_out} for row, report in zip(rows, reports, strict=True)], indent=2))
+        print(json.dumps([row | {"remarks": report.remarks} for row, report in zip(rows, reports, strict=True)], indent=2))
     elif options.format == "csv":
         _write_csv(sys.stdout, rows, list(rows[0]) if rows else ["form"])
     elif not reports:
@@ -271,7 +270,7 @@ def _forms(options: argparse.Namespace) -> int:
     else:
         _print_table(rows, list(rows[0]))
         for report in reports:
-            for what, amount in report.left_out.items():
+            for what, amount in report.remarks.items():
                 print(f"{report.form}: {what}: {amount}")
     return 0
 
@@ -288,7 +287,7 @@ def _audit(_: argparse.Namespace) -> int:
     finally:
         store.close()
     for row in rows:
-        print(f"{_instant(row['time'])}  {printable(row['actor'])}  {row['action']}  {printable(row['object'])}")
+        print(f"{_instant(row['time'])}  {in_one_line(row['actor'])}  {row['action']}  {in_one_line(row['object'])}")
     return 0
 
 

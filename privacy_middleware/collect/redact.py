@@ -53,10 +53,13 @@ _DAY: Final = r"(?:[0-2]?\d|3[01])"  # or a month, whichever stands first
 _DATE: Final = rf"(?:{_YEAR}[-./] ?\d\d?[-./] ?\d\d?|(?:{_DAY}\.? ?- ?)?{_DAY}[-./] ?{_DAY}[-./] ?{_YEAR}|{_DAY}[-./]{_DAY}[-./]\d\d)"
 _AMOUNT: Final = r"(?:\d{1,3}(?:[ .,']\d{3})+|\d{1,9})(?:[.,]\d\d?)?"
 _CURRENCY: Final = r"(?:[€$£]|EUR|USD|GBP|DKK|SEK|NOK|CHF|PLN|kr|zł|euros?)"
+_FIRST: Final = r"(?<!\d)(?<!\d[ .,'/-])(?<!\d[ ./-]{2})(?<!\d[ ./-]{3})"
+_LAST: Final = r"(?!,?\d|[ ./-]{0,3}\d)"
 _KEPT: Final = re.compile(
-    rf"(?<!\d)(?<!\d[-./])(?:{_DATE}(?:[-/]{_DATE})?|{_YEAR} ?[-/] ?{_YEAR}|[0-2]?\d:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?)(?![-./:]?\d)"
-    rf"|{_CURRENCY}[ .]{{0,2}}{_AMOUNT}(?![ .,/-]?\d)"
-    rf"|(?<!\d)(?<!\d[ .,'/-])(?:{_AMOUNT} ?{_CURRENCY}(?!\w)|\d{{1,3}}(?:(?:[ .']\d{{3}})+,|(?:[ ,']\d{{3}})+\.)\d\d(?![ .,/-]?\d))",
+    rf"(?<!\d)(?<!\d[-./])(?:{_DATE}(?:[-/]{_DATE})?|[0-2]?\d:[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?)(?![-./:]?\d)"
+    rf"|{_FIRST}(?:{_YEAR} ?[-/] ?{_YEAR}{_LAST}|{_AMOUNT} ?{_CURRENCY}(?!\w))"
+    rf"|{_FIRST}\d{{1,3}}(?:(?:[ .']\d{{3}})+,|(?:[ ,']\d{{3}})+\.)\d\d{_LAST}"
+    rf"|{_CURRENCY}[ .]{{0,2}}{_AMOUNT}{_LAST}",
     re.IGNORECASE,
 )
 """Dates, times, spans of years, prices: numbers, but nobody's."""

@@ -37,6 +37,9 @@ AWAY_SECONDS: Final = 2.0
 ABSORB_SECONDS: Final = 2.0
 
 
+_LEFT_ALONE: Final[list[SQLiteStore]] = []
+
+
 class Captured(NamedTuple):
     """One form post as the adapters hand it over: the copy of its body, not yet parsed."""
 
@@ -76,7 +79,7 @@ class Intake:
         mind_forks(self)
 
     def _reset(self) -> None:
-        self._queue: deque[tuple[Captured, float, Future[None]]] = deque()
+        self._queue: deque[tuple[Captured, float, Future[bool]]] = deque()
         self._unwritten: list[Submission] = []
         self._root: bytes | None = None
         self._wake = threading.Event()
@@ -107,12 +110,15 @@ class Intake:
         clean = self._forking
         self._reset()
         self._unusable = not clean
+        if not clean:  # the parent's connection must be neither used nor closed here
+            _LEFT_ALONE.append(self.store)
+            self.store = SQLiteStore(self.store.path)
 
-    def take(self, captured: Captured) -> Future[None] | None:
-        """Queue one form; the future is done once it is durable, or cannot be read. None if there is no room at the moment."""
+    def take(self, captured: Captured) -> Future[bool] | None:
+        """Queue one form; the future says whether it is durable, or need not be. None if there is no room at the moment."""
         if len(self._queue) + len(self._unwritten) >= MOST_WAITING:
             return None
-        future: Future[None] = Future()
+        future: Future[bool] = Future()
         self._queue.append((captured, time.monotonic() + self.wait_seconds, future))
         self._start()
         self._wake.set()
@@ -178,14 +184,15 @@ class Intake:
             self._unwritten = []
             try:
                 if found:
-                    self._keep(found, deadline=min((deadline for _, deadline, _ in taken), default=time.monotonic()))
+                    self._keep(found, deadline=min((deadline for _, deadline, _ in taken), default=time.monotonic() + self.wait_seconds))
             except Exception as error:  # the thread must outlive any fault; what has an identifier can be tried again
                 self._unwritten = found
                 self._fault(error)
             self._busy = False
-            for _, _, future in taken:
+            in_memory = {submission.id for submission in self._unwritten}
+            for submission, (_, _, future) in zip(read, taken, strict=True):
                 if future.set_running_or_notify_cancel():
-                    future.set_result(None)
+                    future.set_result(submission is None or submission.id not in in_memory)
 
     def _read(self, captured: Captured) -> Submission | None:
         """Parse and treat; what cannot be read is counted."""

@@ -7,13 +7,14 @@ key of its own. Its time is sealed too, and left out if it is anonymous, since w
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from ..collect.treatment import Kept
-from ..errors import VaultError
+from ..errors import KeyMissing, VaultError
 from ..forms import Form
 from ..store import queries
 from ..store.sqlite import SQLiteStore
@@ -112,12 +113,15 @@ def _subject_of(store: SQLiteStore, vault: Vault, email: str) -> tuple[bytes, by
     lookup = blind_index(root_key(store, vault), email) if email else None
     found = store.rows(queries.SUBJECT, lookup=lookup) if lookup else []
     if found:
-        subject = found[0]["id"]
-        return subject, vault.unwrap(Wrapped(found[0]["master"], found[0]["sealed"]), _subject_place(subject))
+        return found[0]["id"], _subject_key(vault, found[0])
     subject, key = new_id(), new_key()
-    wrapped = vault.wrap(key, _subject_place(subject))
+    wrapped = vault.wrap(key, _subject_place(subject, lookup))
     store.execute(queries.ADD_SUBJECT, id=subject, lookup=lookup, master=wrapped.master, sealed=wrapped.key)
     return subject, key
+
+
+def _subject_key(vault: Vault, row: Mapping[str, Any]) -> bytes:
+    return vault.unwrap(Wrapped(row["master"], row["sealed"]), _subject_place(row["id"], row["lookup"]))
 
 
 def find(store: SQLiteStore, *, first: int, last: int, form: str = "", purpose: str = "") -> list[Stored]:
@@ -141,7 +145,7 @@ def read(store: SQLiteStore, vault: Vault, stored: Stored) -> tuple[int | None, 
     rows = store.rows(queries.SUBJECT_KEY, id=stored.subject)
     if not rows:
         raise VaultError("the key of this submission is destroyed; it cannot be read any more")
-    key = vault.unwrap(Wrapped(rows[0]["master"], rows[0]["sealed"]), _subject_place(stored.subject))
+    key = _subject_key(vault, rows[0])
     time = int(unseal(key, stored.time, _place(stored.id, "time"))) if stored.time is not None else None
     return time, {
         row["name"]: msgspec.json.decode(unseal(key, row["value"], _field_place(stored.id, row["name"])))
@@ -193,13 +197,16 @@ def masters(store: SQLiteStore) -> dict[bytes, int]:
 
 
 def check(store: SQLiteStore, vault: Vault) -> None:
-    """Check that the vault of this database opens with the keys given.
+    """Check that the vault of this database opens with the keys given: its index, and the key of everybody who can be found by it.
 
     Raises:
         KeyMissing, VaultError: if it does not.
     """
     for row in store.rows(queries.VAULT_KEY, name=ROOT):
         vault.unwrap(Wrapped(row["master"], row["sealed"]), _vault_place(ROOT))
+    for row in store.rows(queries.MASTERS):
+        if row["found"] and vault.place_of(row["master"]) is None:
+            raise KeyMissing("the keys of some people are sealed under a secret key that is not given")
 
 
 def rewrap(store: SQLiteStore, vault: Vault, *, most: int = _A_TURN) -> Iterator[tuple[int, int]]:
@@ -225,29 +232,48 @@ def rewrap(store: SQLiteStore, vault: Vault, *, most: int = _A_TURN) -> Iterator
 
 
 def _rewrap_one(store: SQLiteStore, vault: Vault, row: Mapping[str, Any]) -> bool:
-    place = _subject_place(row["id"])
     try:
-        key = vault.unwrap(Wrapped(row["master"], row["sealed"]), place)
+        key = _subject_key(vault, row)
     except VaultError:
         return False
-    wrapped = vault.wrap(key, place)
+    wrapped = vault.wrap(key, _subject_place(row["id"], row["lookup"]))
     store.execute(queries.REWRAP, id=row["id"], master=row["master"], newest=wrapped.master, sealed=wrapped.key)
     return True
 
 
 def abandon(store: SQLiteStore, vault: Vault) -> None:
-    """Begin a new index where the old secret key is lost for ever: what is sealed under it stays unreadable until it is purged."""
+    """Go on where a secret key is lost for ever: what is sealed under it stays unreadable until it is purged.
+
+    Whoever cannot be opened any more cannot be found any more either; without the key of the index, nobody can.
+    """
     with store.transaction():
-        _keep_root(store, vault, new_key())
-        store.execute(queries.FORGET_LOOKUPS)
+        is_index_lost = not _opens(lambda: root_key(store, vault))
+        if is_index_lost:
+            _keep_root(store, vault, new_key())
+        for row in store.rows(queries.LOOKUPS):
+            is_open = _opens(partial(_subject_key, vault, row))
+            if is_open and not is_index_lost:
+                continue
+            place = _subject_place(row["id"], None)
+            kept = vault.wrap(_subject_key(vault, row), place) if is_open else Wrapped(row["master"], row["sealed"])
+            store.execute(queries.FORGET_LOOKUP, id=row["id"], master=kept.master, sealed=kept.key)
+
+
+def _opens(opening: Callable[[], object]) -> bool:
+    try:
+        opening()
+    except VaultError:
+        return False
+    return True
 
 
 def _vault_place(name: str) -> str:
     return f"vault|{name}|sealed"
 
 
-def _subject_place(subject: bytes) -> str:
-    return f"subject|{subject.hex()}|sealed"
+def _subject_place(subject: bytes, lookup: bytes | None) -> str:
+    """Bound to the index, too: two people whose indexes are swapped must not get each other's key."""
+    return f"subject|{subject.hex()}|{lookup.hex() if lookup else 'anonymous'}"
 
 
 def _place(submission: bytes, column: str) -> str:

@@ -23,8 +23,8 @@ class FormReport(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     """Sent, and lost by an error of the app."""
     accepted: int
-    left_out: dict[str, int]
-    """What of it is not kept, by reason."""
+    remarks: dict[str, int]
+    """What else was counted: `lost.REASON` submissions, `dropped.REASON.FIELD` values, `cut.FIELD`, `empty`, `late`."""
 
     @property
     def abandoned(self) -> int:
@@ -44,5 +44,5 @@ def _report(form: str, counts: dict[str, int]) -> FormReport:
     return FormReport(
         form=form,
         **{step: own.get(step, 0) for step in STEPS},
-        left_out={name: amount for name, amount in own.items() if name not in STEPS},
+        remarks={name: amount for name, amount in own.items() if name not in STEPS},
     )

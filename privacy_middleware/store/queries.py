@@ -222,8 +222,8 @@ VAULT_KEYS: Final = "/* keys.rotate */ SELECT name FROM vault"
 SET_VAULT_KEY: Final = """/* submissions.vault */
 INSERT INTO vault (name, master, sealed) VALUES (:name, :master, :sealed)
 ON CONFLICT (name) DO UPDATE SET master = excluded.master, sealed = excluded.sealed"""
-SUBJECT: Final = "/* submissions.subject */ SELECT id, master, sealed FROM subject WHERE lookup = :lookup"
-SUBJECT_KEY: Final = "/* submissions.subject */ SELECT master, sealed FROM subject WHERE id = :id"
+SUBJECT: Final = "/* submissions.subject */ SELECT id, lookup, master, sealed FROM subject WHERE lookup = :lookup"
+SUBJECT_KEY: Final = "/* submissions.subject */ SELECT id, lookup, master, sealed FROM subject WHERE id = :id"
 ADD_SUBJECT: Final = "/* submissions.subject */ INSERT INTO subject (id, lookup, master, sealed) VALUES (:id, :lookup, :master, :sealed)"
 ADD_SUBMISSION: Final = """/* submissions.add */
 INSERT INTO submission (id, subject, form, purpose, day, expires, outcome, statement, visitor, time)
@@ -249,12 +249,13 @@ PURGE_SUBJECTS: Final = """/* purge.submissions */
 DELETE FROM subject WHERE NOT EXISTS (SELECT 1 FROM submission WHERE submission.subject = subject.id)"""
 PURGE_AUDIT: Final = "/* purge.audit */ DELETE FROM audit WHERE time < :before"
 
-OTHER_KEYS: Final = (
-    "/* keys.rotate */ SELECT id, master, sealed FROM subject WHERE master <> :newest AND id > :after ORDER BY id LIMIT :most"
-)
+OTHER_KEYS: Final = """/* keys.rotate */
+SELECT id, lookup, master, sealed FROM subject WHERE master <> :newest AND id > :after ORDER BY id LIMIT :most"""
 REWRAP: Final = "/* keys.rotate */ UPDATE subject SET master = :newest, sealed = :sealed WHERE id = :id AND master = :master"
-MASTERS: Final = "/* keys.status */ SELECT master, COUNT(*) AS subjects FROM subject GROUP BY master"
-FORGET_LOOKUPS: Final = "/* keys.abandon */ UPDATE subject SET lookup = NULL WHERE lookup IS NOT NULL"
+MASTERS: Final = """/* keys.status */
+SELECT master, COUNT(*) AS subjects, COUNT(lookup) AS found FROM subject GROUP BY master"""
+LOOKUPS: Final = "/* keys.abandon */ SELECT id, lookup, master, sealed FROM subject WHERE lookup IS NOT NULL"
+FORGET_LOOKUP: Final = "/* keys.abandon */ UPDATE subject SET lookup = NULL, master = :master, sealed = :sealed WHERE id = :id"
 
 AUDIT: Final = "/* audit.add */ INSERT INTO audit (time, actor, action, object) VALUES (:time, :actor, :action, :object)"
 AUDITED: Final = "/* audit.read */ SELECT time, actor, action, object FROM audit ORDER BY id"
