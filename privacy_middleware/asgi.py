@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic, time
 from typing import Any, Final
 from urllib.parse import quote
 
 import anyio
 
-from .capture import Capture
-from .collect.agent import LONGEST_AGENT
 from .collect.choice import CHOICE_HEADERS as _MAY_CHOOSE
 from .collect.choice import COOKIE, Choice, read_choice
 from .collect.form import FormIndex
-from .collect.hit import CLIENT_CLOSED_REQUEST, LONGEST_PART
 from .collect.visitor import client_address
 from .errors import KeyMissing, PrivacyError
 from .forms import Form
 from .privacy import SWITCHED_OFF, Privacy, VisitorPrivacy, excluded, visitor_privacy
 from .record.exit import SECONDS, flush_at_exit, flush_on_sigterm
-from .record.intake import Captured
-from .record.recorder import CAPACITY
 from .routes import RouteTemplates
 from .waiting import answer_of
+from .watch import FormWatch, Message, Receive, Scope, Send, Watch
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
 _COOKIE: Final = COOKIE.encode()
@@ -51,7 +43,7 @@ class PrivacyMiddleware:
         late = _in_event_loop()
         try:
             privacy = Privacy.from_sources(settings)
-            if privacy.declaration.forms and not late:
+            if privacy.declaration.forms and not late and not privacy.settings.disabled:
                 privacy.check_vault()
         except PrivacyError as error:
             if not late:
@@ -95,7 +87,7 @@ class PrivacyMiddleware:
             watch = None
         if watch is None:
             return await self.app(scope, receive, send)
-        if not isinstance(watch, _Watch):
+        if not isinstance(watch, Watch):
             return await watch(scope, receive, send)
         try:
             return await self.app(scope, watch.receive, watch.send)
@@ -108,7 +100,7 @@ class PrivacyMiddleware:
             if self.recorder.ending:
                 await self._flush()
 
-    def _begin(self, scope: Scope, receive: Receive, send: Send) -> _Watch | ASGIApp | None:
+    def _begin(self, scope: Scope, receive: Receive, send: Send) -> Watch | ASGIApp | None:
         """Return what watches this request, an app that answers it in the host's place, or None to leave it alone."""
         path = scope["path"]
         root = scope.get("root_path")
@@ -139,8 +131,8 @@ class PrivacyMiddleware:
         if not self._prepared:
             self._prepare()
         if scope["method"] in self._form_methods and (form := self._form_of(scope)) is not None:
-            return _FormWatch(self, scope, found, receive, send).capturing(form)
-        return _Watch(self, scope, found, receive, send)
+            return FormWatch(self, scope, found, receive, send).capturing(form)
+        return Watch(self, scope, found, receive, send)
 
     def _refuses(self, scope: Scope, headers: Sequence[tuple[bytes, bytes]], root: str) -> bool:
         """Read the choice from the few headers that can hold one, each as often as it was sent."""
@@ -156,13 +148,13 @@ class PrivacyMiddleware:
         method, path, root = scope["method"], scope["path"], scope.get("root_path", "")
         return self._forms.sent_to(method, path) or (self._forms.sent_to(method, path.removeprefix(root)) if root else None)
 
-    def _asked_for(self, scope: Scope, found: dict[bytes, bytes], receive: Receive, send: Send) -> _Watch | None:
+    def _asked_for(self, scope: Scope, found: dict[bytes, bytes], receive: Receive, send: Send) -> Watch | None:
         """Of a visitor who refuses, capture a form by which they ask for something; the visit itself is not recorded."""
         form = self._form_of(scope) if scope["method"] in self._form_methods else None
         if form is None or not form.requested or (self._excluded is not None and self._excluded.match(scope["path"])):
             return None
         self._prepare()
-        watch = _FormWatch(self, scope, found, receive, send)
+        watch = FormWatch(self, scope, found, receive, send)
         watch.ended = True  # so it never will be queued
         return watch.capturing(form)
 
@@ -226,7 +218,12 @@ class PrivacyMiddleware:
         flush_on_sigterm(self.recorder)  # also with a lifespan: some servers end their workers in the middle of it
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        wrong = ""
+
         async def watched(message: Message) -> None:
+            nonlocal wrong
+            if wrong:
+                return  # the server has been told that nothing starts
             if message["type"] == "lifespan.startup.complete":
                 # From now on salts are destroyed and visits purged in time, also if nobody comes.
                 self._prepare()
@@ -238,8 +235,11 @@ class PrivacyMiddleware:
                 await self._flush()
             await send(message)
 
+        async def until_wrong() -> Message:
+            return {"type": "lifespan.shutdown"} if wrong else await receive()
+
         try:
-            return await self.app(scope, receive, watched)
+            return await self.app(scope, until_wrong if self._forms.forms else receive, watched)
         finally:
             await self._flush()
 
@@ -292,197 +292,3 @@ def _in_event_loop() -> bool:
     except Exception:  # each event loop has its own error for not running
         return False
     return True
-
-
-class _Watch:
-    """Watches one exchange without touching it.
-
-    The hot path: its methods are plain functions, since an async frame would cost as much again, and `end` does in one
-    piece what would be clearer in five, since each call costs 600 instructions (benchmarks/instructions.py).
-    """
-
-    __slots__ = (
-        "_bytes", "_found", "_headers", "_middleware", "_receive", "_root", "_scope", "_send", "_started", "_status", "_time", "ended",
-    )  # fmt: skip
-
-    def __init__(self, middleware: PrivacyMiddleware, scope: Scope, found: dict[bytes, bytes], receive: Receive, send: Send) -> None:
-        self._middleware = middleware
-        self._scope = scope
-        self._found = found
-        self._receive = receive
-        self._send = send
-        self._time = middleware.clock()
-        self._started = monotonic()
-        self._status = self._bytes = 0
-        self._headers: Any = ()
-        self._root = scope["root_path"] if "root_path" in scope else ""
-        self.ended = False
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        try:
-            if message["type"] == "http.disconnect" and not self.ended:
-                self.left()
-        except Exception as error:  # as in send
-            self._middleware.recorder.fault(error)
-        return message
-
-    def left(self) -> None:
-        """Note that the visitor is gone."""
-        self._status = self._status or CLIENT_CLOSED_REQUEST
-        self.end(completed=0)
-
-    def send(self, message: Message) -> Awaitable[None]:
-        try:
-            kind = message["type"]
-            if kind == "http.response.body":
-                if "body" in message:
-                    self._bytes += len(message["body"])
-                if not (message.get("more_body")) and not self.ended:
-                    self.end()
-            elif kind == "http.response.start":
-                self._status = message["status"]
-                self._headers = message.get("headers")
-            elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
-                self._sent_by_server(message)
-        except Exception as error:  # whatever our own fault, the message goes on
-            self._middleware.recorder.fault(error)
-        return self._send(message)
-
-    def _sent_by_server(self, message: Message) -> None:
-        """Count what the server reads from a file itself: what the answer has announced."""
-        length = self._answered(b"content-length")
-        self._bytes += message.get("count") or (int(length) if length.isdigit() else 0)
-        if not message.get("more_body") and not self.ended:
-            self.end()
-
-    def _answered(self, wanted: bytes) -> bytes:
-        """Return a header of the answer, also if a bare ASGI app wrote its name in capitals; an iterator is the host's to read."""
-        headers = self._headers if isinstance(self._headers, (list, tuple)) else ()
-        return next((value for name, value in headers if name.lower() == wanted), b"")
-
-    def broken(self, error: BaseException) -> None:
-        """Note that the app raised: before its answer, the server sends 500; if it was cancelled, nobody waits for one."""
-        if not self._status:
-            self._status = 500 if isinstance(error, Exception) else CLIENT_CLOSED_REQUEST
-
-    def end(self, completed: int = 1) -> None:
-        """Queue the exchange, once. From the address only the pseudonym and the shortened form go on."""
-        self.ended = True
-        middleware, scope, found = self._middleware, self._scope, self._found
-        recorder = middleware.recorder
-        try:
-            client = scope["client"] if "client" in scope else None
-            address = (client[0] or "") if client else ""  # a Unix socket has none
-            if middleware.trusted:
-                address = middleware.forwarded_address(scope, address)
-            agent = found[b"user-agent"][:LONGEST_AGENT] if b"user-agent" in found else b""
-            host = found[b"host"][:LONGEST_AGENT] if b"host" in found else b""
-            now = self._time
-            starts, ends, seen = recorder.visitors.serving
-            visitor = seen.get(hash((address, agent, host))) if starts <= now < ends else None
-            if visitor is None:
-                visitor = recorder.visitors.meet(now, address, agent, host)
-            content_type = disposition = b""
-            headers, status = self._headers, self._status
-            if headers.__class__ is list or headers.__class__ is tuple:
-                for name, value in headers:
-                    if name == b"content-type":
-                        content_type = value
-                    elif name == b"content-disposition":
-                        disposition = value
-            method = scope["method"]
-            templates = middleware.templates
-            try:
-                mounted = "root_path" in scope and scope["root_path"] != self._root
-                template = templates.find(scope, self._root) if mounted else templates.known[scope["endpoint"]]
-            except (KeyError, TypeError):  # not seen before, none, or one that cannot be a key
-                template = templates.find(scope, self._root)
-            # The fields of an Exchange: a plain tuple costs a quarter of a named one, and the writer names them.
-            fields = (
-                now,
-                visitor,
-                method,
-                scope["path"][:LONGEST_PART],
-                template,
-                scope["query_string"][:LONGEST_PART],
-                host,
-                found[b"referer"][:LONGEST_PART] if b"referer" in found else b"",
-                agent,
-                found[b"accept-language"][:LONGEST_AGENT] if b"accept-language" in found else b"",
-                found[b"sec-purpose"][:LONGEST_AGENT] if b"sec-purpose" in found else b"",
-                b"" if method == "GET" else found.get(b"content-type", b"")[:LONGEST_AGENT],
-                status or 500,
-                content_type or self._answered(b"content-type"),
-                disposition,
-                b"" if status != 206 else self._answered(b"content-range"),
-                self._bytes,
-                completed,
-                monotonic() - self._started,
-            )
-            if recorder.ready and len(recorder.queue) < CAPACITY:
-                recorder.queue.append(fields)
-            else:
-                recorder.put(fields)
-        except Exception as error:  # see send
-            recorder.lost(error)
-
-
-class _FormWatch(_Watch):
-    """Watches a request to a declared form: copies what the host reads, and holds the start of its answer."""
-
-    __slots__ = ("capture",)
-    capture: Capture
-
-    def capturing(self, form: Form) -> _FormWatch:
-        """Begin to capture a form. It is tied to the visit only if the form declares so, and the visit is recorded."""
-        middleware, found = self._middleware, self._found
-        content_type = found[b"content-type"] if b"content-type" in found else b""
-        self.capture = Capture(form, middleware.intake, content_type, middleware.form_limit, self._time)
-        if form.link_visit and not self.ended:
-            self.capture.visitor = self._pseudonym()
-        return self
-
-    def _pseudonym(self) -> int | None:
-        """Return the visitor's pseudonym of the day, as `end` has it; None if the day's salt is not at hand."""
-        client, found = self._scope.get("client"), self._found
-        address = (client[0] or "") if client else ""
-        if self._middleware.trusted:
-            address = self._middleware.forwarded_address(self._scope, address)
-        agent, host = (found.get(name, b"")[:LONGEST_AGENT] for name in (b"user-agent", b"host"))
-        return self._middleware.recorder.visitors.meet(self._time, address, agent, host)[0]
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        try:
-            if message["type"] == "http.request":
-                copy = self.capture.copy
-                if copy is not None:
-                    copy.add(message.get("body", b""), more=message.get("more_body", False))
-            elif not self.ended:
-                self.left()
-        except Exception as error:  # as in send
-            self._middleware.recorder.fault(error)
-        return message
-
-    def send(self, message: Message) -> Awaitable[None]:
-        try:
-            if message["type"] == "http.response.start":
-                captured = self.capture.decide(message["status"])
-                if captured is not None:
-                    return self._answer(captured, message)
-        except Exception as error:  # as above
-            self._middleware.recorder.fault(error)
-        return _Watch.send(self, message)
-
-    async def _answer(self, captured: Captured, message: Message) -> None:
-        try:
-            await self.capture.keep(captured)
-        except Exception as error:  # whatever our own fault, the answer goes out
-            self._middleware.recorder.fault(error)
-        await _Watch.send(self, message)
-
-    def broken(self, error: BaseException) -> None:
-        super().broken(error)
-        if isinstance(error, Exception):
-            self.capture.broken()

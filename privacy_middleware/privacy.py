@@ -88,6 +88,14 @@ class Privacy:
         """The master keys. Reads a file at first use."""
         return Vault(self.secret_keys)
 
+    def new_vault(self) -> Vault:
+        """Return the master keys also where the secret is gone that they were derived from; then a new one is made.
+
+        Raises:
+            KeyMissing: if none can be kept.
+        """
+        return Vault(self.settings.secret_keys or (lasting_secret(self.settings.database_path),))
+
     def check_vault(self) -> None:
         """Check that there is a secret key that lasts, and that it opens what the database holds sealed.
 
@@ -96,7 +104,8 @@ class Privacy:
         Raises:
             KeyMissing: if not.
         """
-        _ = self.vault  # there must be a key
+        if self.declaration.forms:
+            _ = self.vault  # there must be a key
         store = SQLiteStore(self.settings.database_path)
         if not _has_content(store.path):
             return

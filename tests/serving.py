@@ -121,6 +121,19 @@ class Server:
             else:
                 return
 
+    def wait_for_port(self) -> None:
+        """Wait until somebody listens, whatever they serve."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                assert self.process.poll() is None, self.output.read_text()
+                assert time.monotonic() < end, self.output.read_text()
+                time.sleep(0.05)
+            else:
+                return
+
     def ask_all(self, paths: list[str]) -> None:
         """Ask for each path once, by several clients at the same time."""
         shares = [paths[client::CLIENTS] for client in range(CLIENTS)]

@@ -15,6 +15,7 @@ LAYERS = [
     {"record", "rights", "statement", "statistics"},
     {"privacy"},
     {"routes", "capture"},
+    {"watch"},
     {"asgi", "wsgi", "django", "site", "cli"},
     {"__init__", "__main__"},
 ]

@@ -304,9 +304,9 @@ def test_what_the_database_has_already_is_not_stored_again(spool: Spool, vault: 
     assert stored() == 2
 
 
+@pytest.mark.usefixtures("store")
 def test_two_processes_that_take_in_at_once_store_each_exactly_once(spool: Spool, vault: Vault) -> None:
     sent = fill(spool, vault, 60)
-    SQLiteStore(Path("privacy.db")).open()
     code = f"""
         from tests.test_spool import *
         store = SQLiteStore(Path("privacy.db"))

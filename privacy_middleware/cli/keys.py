@@ -7,10 +7,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..errors import PrivacyError
+from ..errors import KeyMissing, PrivacyError
 from ..privacy import Privacy
 from ..record.intake import absorb
 from ..record.submissions import abandon, masters, rewrap
+from ..store.sqlite import SQLiteStore
 from .common import open_store, open_to_read
 
 
@@ -73,18 +74,27 @@ def _rotate(_: argparse.Namespace) -> int:
 
 def _abandon(options: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
-    vault = privacy.vault
     store = open_store(privacy)
     try:
-        lost = sum(subjects for master, subjects in masters(store).items() if vault.place_of(master) is None)
-        if not lost and all(vault.place_of(master) is not None for master in masters(store)):
+        lost = _lost(privacy, store)
+        if lost is None:
             print("nothing is lost: everything can be opened with the keys given")
             return 0
         if not options.yes:
-            raise PrivacyError(f"what {lost} people or anonymous submissions have sent could never be read again; if so be it, add --yes")
-        abandon(store, vault)
+            raise PrivacyError(f"what {lost} people or anonymous submissions have sent could not be read any more; if so be it, add --yes")
+        abandon(store, privacy.new_vault())
         store.checkpoint()
     finally:
         store.close()
     print(f"done: {lost} stay sealed until their retention ends; whoever writes now is kept under the keys given")
     return 0
+
+
+def _lost(privacy: Privacy, store: SQLiteStore) -> int | None:
+    """Return how many keys cannot be opened with the keys given; None if nothing at all is lost."""
+    found = masters(store)
+    try:
+        lost = [subjects for master, subjects in found.items() if privacy.vault.place_of(master) is None]
+    except KeyMissing:
+        lost = list(found.values())
+    return sum(lost) if lost else None

@@ -18,7 +18,7 @@ from ..errors import KeyMissing, VaultError
 from ..forms import Form
 from ..store import queries
 from ..store.sqlite import SQLiteStore
-from ..vault import Vault, Wrapped, blind_index, new_key, seal, unseal
+from ..vault import KEY_BYTES, Vault, Wrapped, blind_index, new_key, seal, unseal
 
 ID_BYTES: Final = 16
 ROOT: Final = "root"
@@ -115,13 +115,17 @@ def _subject_of(store: SQLiteStore, vault: Vault, email: str) -> tuple[bytes, by
     if found:
         return found[0]["id"], _subject_key(vault, found[0])
     subject, key = new_id(), new_key()
-    wrapped = vault.wrap(key, _subject_place(subject, lookup))
+    wrapped = vault.wrap(key + (lookup or b""), _subject_place(subject))
     store.execute(queries.ADD_SUBJECT, id=subject, lookup=lookup, master=wrapped.master, sealed=wrapped.key)
     return subject, key
 
 
 def _subject_key(vault: Vault, row: Mapping[str, Any]) -> bytes:
-    return vault.unwrap(Wrapped(row["master"], row["sealed"]), _subject_place(row["id"], row["lookup"]))
+    """Open the key of a data subject. The index is sealed with it: two people whose indexes are swapped must not get each other's."""
+    opened = vault.unwrap(Wrapped(row["master"], row["sealed"]), _subject_place(row["id"]))
+    if row["lookup"] is not None and row["lookup"] != opened[KEY_BYTES:]:
+        raise VaultError("the index of a data subject was changed; it is left as it is, and nothing of theirs is opened")
+    return opened[:KEY_BYTES]
 
 
 def find(store: SQLiteStore, *, first: int, last: int, form: str = "", purpose: str = "") -> list[Stored]:
@@ -232,17 +236,18 @@ def rewrap(store: SQLiteStore, vault: Vault, *, most: int = _A_TURN) -> Iterator
 
 
 def _rewrap_one(store: SQLiteStore, vault: Vault, row: Mapping[str, Any]) -> bool:
+    place = _subject_place(row["id"])
     try:
-        key = _subject_key(vault, row)
+        opened = vault.unwrap(Wrapped(row["master"], row["sealed"]), place)
     except VaultError:
         return False
-    wrapped = vault.wrap(key, _subject_place(row["id"], row["lookup"]))
+    wrapped = vault.wrap(opened, place)
     store.execute(queries.REWRAP, id=row["id"], master=row["master"], newest=wrapped.master, sealed=wrapped.key)
     return True
 
 
 def abandon(store: SQLiteStore, vault: Vault) -> None:
-    """Go on where a secret key is lost for ever: what is sealed under it stays unreadable until it is purged.
+    """Go on where a secret key is lost for ever: what is sealed under it stays unreadable until it is purged, or the key is found.
 
     Whoever cannot be opened any more cannot be found any more either; without the key of the index, nobody can.
     """
@@ -251,12 +256,8 @@ def abandon(store: SQLiteStore, vault: Vault) -> None:
         if is_index_lost:
             _keep_root(store, vault, new_key())
         for row in store.rows(queries.LOOKUPS):
-            is_open = _opens(partial(_subject_key, vault, row))
-            if is_open and not is_index_lost:
-                continue
-            place = _subject_place(row["id"], None)
-            kept = vault.wrap(_subject_key(vault, row), place) if is_open else Wrapped(row["master"], row["sealed"])
-            store.execute(queries.FORGET_LOOKUP, id=row["id"], master=kept.master, sealed=kept.key)
+            if is_index_lost or not _opens(partial(_subject_key, vault, row)):
+                store.execute(queries.FORGET_LOOKUP, id=row["id"])
 
 
 def _opens(opening: Callable[[], object]) -> bool:
@@ -271,9 +272,8 @@ def _vault_place(name: str) -> str:
     return f"vault|{name}|sealed"
 
 
-def _subject_place(subject: bytes, lookup: bytes | None) -> str:
-    """Bound to the index, too: two people whose indexes are swapped must not get each other's key."""
-    return f"subject|{subject.hex()}|{lookup.hex() if lookup else 'anonymous'}"
+def _subject_place(subject: bytes) -> str:
+    return f"subject|{subject.hex()}|sealed"
 
 
 def _place(submission: bytes, column: str) -> str:

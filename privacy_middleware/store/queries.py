@@ -255,7 +255,7 @@ REWRAP: Final = "/* keys.rotate */ UPDATE subject SET master = :newest, sealed =
 MASTERS: Final = """/* keys.status */
 SELECT master, COUNT(*) AS subjects, COUNT(lookup) AS found FROM subject GROUP BY master"""
 LOOKUPS: Final = "/* keys.abandon */ SELECT id, lookup, master, sealed FROM subject WHERE lookup IS NOT NULL"
-FORGET_LOOKUP: Final = "/* keys.abandon */ UPDATE subject SET lookup = NULL, master = :master, sealed = :sealed WHERE id = :id"
+FORGET_LOOKUP: Final = "/* keys.abandon */ UPDATE subject SET lookup = NULL WHERE id = :id"
 
 AUDIT: Final = "/* audit.add */ INSERT INTO audit (time, actor, action, object) VALUES (:time, :actor, :action, :object)"
 AUDITED: Final = "/* audit.read */ SELECT time, actor, action, object FROM audit ORDER BY id"

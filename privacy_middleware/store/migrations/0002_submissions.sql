@@ -8,7 +8,7 @@ CREATE TABLE subject (
     id BLOB PRIMARY KEY,
     lookup BLOB UNIQUE,     -- the blind index of the e-mail address; none if anonymous
     master BLOB NOT NULL,
-    sealed BLOB NOT NULL    -- the person's own key
+    sealed BLOB NOT NULL    -- the person's own key, and the lookup
 ) WITHOUT ROWID;
 CREATE INDEX subject_master ON subject (master);
 
