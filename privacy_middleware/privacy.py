@@ -125,10 +125,11 @@ class Privacy:
         Raises:
             KeyMissing, VaultError: if they do not.
         """
-        if not store.has_table("vault"):  # not migrated yet
+        if not store.has_table("vault") or not masters(store):  # not migrated yet, or nothing sealed
             return
+        vault = self.vault
         try:
-            check(store, self.vault)
+            check(store, vault)
         except KeyMissing:
             given = "PRIVACY_SECRET_KEYS" if self.settings.secret_keys else str(secret_path(self.settings.database_path))
             text = f"{store.path} holds submissions sealed under a secret key that {given} does not hold: add it at the end. {_LOST_KEY}"

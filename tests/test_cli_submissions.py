@@ -304,7 +304,7 @@ def test_an_anonymous_submission_is_shown_without_a_time(capsys: pytest.CaptureF
 def test_every_kind_of_value_is_shown_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     [id_] = fill(submission("", values={"a": [True, False], "b": [7], "c": [{"type": "image/png", "size": 99}], "d": ["one", "two"]}))
     _, out, _ = run(capsys, "submissions", "show", id_)
-    assert out.split()[-17:] == "a yes a no b 7 c image/png, 99 bytes d one d two".split()[-17:]
+    assert " ".join(out.split()).endswith("a yes a no b 7 c image/png, 99 bytes d one d two")
 
 
 def test_lines_of_a_value_stay_lines_and_cannot_pass_for_other_facts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -539,10 +539,7 @@ def test_the_audit_entry_is_written_before_anything_is_shown() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("export",), ("export", "--output", "out"), ("show", "00")])
-def test_where_no_entry_can_be_written_nothing_is_shown(
-    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("privacy_middleware.store.sqlite.BUSY_SECONDS", 0.1)
+def test_where_no_entry_can_be_written_nothing_is_shown(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     fill(submission(id=bytes(16)))
     change("CREATE TRIGGER no_audit BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no entry'); END")
     code, out, err = run(capsys, "submissions", *arguments)
@@ -554,16 +551,10 @@ def test_where_no_entry_can_be_written_nothing_is_shown(
 def test_while_the_database_is_locked_nothing_is_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("privacy_middleware.store.sqlite.BUSY_SECONDS", 0.1)
     fill(submission(id=bytes(16)))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     with write_lock():
-        code = """
-            from privacy_middleware.cli import main
-            from privacy_middleware.store import sqlite
-            sqlite.BUSY_SECONDS = 0.1
-            sqlite.SQLiteStore.__init__.__globals__["BUSY_SECONDS"] = 0.1
-            print(main(["submissions", "show", "00"]))
-        """
-        assert script(code) == "1\n"
+        code, out, err = run(capsys, "submissions", "show", "00")
+    assert (code, out) == (1, "")
+    assert "locked" in err
 
 
 def test_an_audit_entry_is_one_line_whatever_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -580,16 +571,15 @@ def test_an_empty_audit_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "audit") == (0, "", "")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become somebody without a name")
-def test_somebody_without_a_name_is_audited_by_number(tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="everybody has a name here")
+def test_somebody_without_a_name_is_audited_by_number() -> None:
+    """As in a container that runs under a number of its own."""
     fill(submission(id=bytes(16)))
-    for path in [Path(), *Path().iterdir()]:
-        os.chown(path, 54321, 54321)
     code = """
         from privacy_middleware.cli import main
         for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
             os.environ.pop(name, None)
-        os.getuid = os.geteuid = lambda: 54321
+        os.getuid = lambda: 54321
         print(main(["submissions", "answer", "00"]))
     """
     assert script(code).splitlines()[-1] == "0"
@@ -615,10 +605,10 @@ def test_forms_in_every_format_say_the_same(capsys: pytest.CaptureFixture[str]) 
     as_csv = cells(run(capsys, "forms", "--format", "csv")[1])
     as_table = table(run(capsys, "forms")[1])
     assert as_csv == as_table[:3] == [HEAD, *([str(row[name]) for name in HEAD] for row in as_json)]
-    assert as_json[0]["left_out"] == {"lost.too_large": 3}
+    assert as_json[0]["remarks"] == {"lost.too_large": 3}
 
 
-def test_forms_tells_what_was_left_out_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+def test_forms_tells_what_else_was_counted(capsys: pytest.CaptureFixture[str]) -> None:
     count_forms(FUNNEL | {"form.contact.lost.unfinished": 3, "form.contact.dropped.payment_number.message": 4})
     out = run(capsys, "forms")[1].splitlines()
     assert "contact: lost.unfinished: 3" in out
@@ -692,6 +682,16 @@ def test_a_lost_key_is_a_problem_and_status_makes_no_new_one(capsys: pytest.Capt
     code, out, _ = run(capsys, "status")
     assert code == 1
     assert re.search(r"^problem +.*is gone: put privacy.secret back", out, re.MULTILINE)
+    assert not Path("privacy.secret").exists()
+
+
+@pytest.mark.parametrize("command", [("status",), ("keys", "status"), ("submissions", "list"), ("forms",), ("audit",)])
+def test_commands_that_only_look_make_no_secret(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill()
+    monkeypatch.delenv("PRIVACY_SECRET_KEYS")
+    assert run(capsys, *command)[0] == 0
     assert not Path("privacy.secret").exists()
 
 

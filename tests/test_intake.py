@@ -578,6 +578,30 @@ def test_500_forms_from_many_threads_are_stored_exactly_once_each() -> None:
     assert len(query("SELECT * FROM subject")) == 10
 
 
+def test_processes_that_take_their_first_form_at_once_know_the_same_person() -> None:
+    """The key of the index is made by one of them, and the others take it over."""
+    code = """
+        from tests.test_intake import *
+        intake = make_intake(wait_seconds=10)
+        Path(f"ready-{os.getpid()}").touch()
+        until(Path("go").exists)
+        send(intake, *(captured(b"email=anna%40example.org&customer=4711") for _ in range(5)))
+        intake.close()
+    """
+    processes = [threading.Thread(target=script, args=(code,)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    until(lambda: len(list(Path().glob("ready-*"))) == 3)
+    Path("go").touch()
+    for process in processes:
+        process.join()
+    take_in()
+    found = read_all()
+    assert len(found) == 15
+    assert len({kept.subject for kept, _, _ in found}) == 1
+    assert len({values["customer"][0] for _, _, values in found}) == 1
+
+
 def test_forms_that_come_while_it_is_closed_again_and_again_are_stored_exactly_once_each() -> None:
     intake = make_intake(wait_seconds=10)
 

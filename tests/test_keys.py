@@ -296,14 +296,33 @@ def test_with_the_right_key_the_check_passes_and_changes_nothing() -> None:
 
 def test_without_any_database_the_check_passes_and_makes_none() -> None:
     privacy(OLD).check_vault()
-    privacy().check_vault()
     assert list(Path().iterdir()) == []
 
 
-def test_with_nothing_sealed_yet_the_check_passes_and_makes_no_secret(store: SQLiteStore) -> None:
+@pytest.mark.usefixtures("store")
+def test_with_nothing_sealed_yet_the_check_passes_and_there_is_a_secret_that_lasts() -> None:
     privacy(NEW).check_vault()
-    privacy().check_vault()
     assert not SECRET.exists()
+    first = privacy()
+    first.check_vault()
+    assert len(SECRET.read_text()) >= 32
+    assert SECRET.stat().st_mode & 0o777 == 0o600
+    assert privacy().vault.newest == first.vault.newest
+
+
+def test_where_no_secret_can_be_kept_forms_are_not_taken() -> None:
+    """A key of this process alone would make everything unreadable at the next start."""
+    code = """
+        from tests.test_keys import *
+        let_permissions_bind()
+        Path("privacy.toml").write_text(TOML)
+        Path().chmod(0o555)
+        try:
+            PrivacyMiddleware(host)
+        except KeyMissing as error:
+            print("PRIVACY_SECRET_KEYS" in str(error))
+    """
+    assert script(code) == "True\n"
 
 
 def test_a_database_of_a_version_without_a_vault_passes_the_check(store: SQLiteStore) -> None:
@@ -565,7 +584,7 @@ class TestCommands:
         before = query("SELECT * FROM subject"), query("SELECT * FROM vault")
         code, out, err = run(capsys, "keys", "abandon")
         assert (code, out) == (1, "")
-        assert "what 3 people or anonymous submissions have sent could never be read again" in err
+        assert "what 3 people or anonymous submissions have sent could not be read any more" in err
         assert "--yes" in err
         assert (query("SELECT * FROM subject"), query("SELECT * FROM vault")) == before
 

@@ -1,7 +1,7 @@
 """The vault: sealing, wrapping, the blind index, keyed hashes, and which e-mail addresses are the same."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from privacy_middleware.errors import KeyMissing, VaultError
@@ -16,6 +16,7 @@ PLACE = "field|00|email"
 # --- sealing ---------------------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=300), place=st.text(st.characters(exclude_categories=["Cs"])))
 def test_what_is_sealed_opens_in_its_place(data: bytes, place: str) -> None:
     assert unseal(KEY, seal(KEY, data, place), place) == data
@@ -72,6 +73,7 @@ def test_what_was_sealed_under_another_key_does_not_open() -> None:
         unseal(new_key(), seal(KEY, TEXT, PLACE), PLACE)
 
 
+@settings(deadline=None)
 @given(sealed=st.binary(max_size=100))
 def test_garbage_does_not_open(sealed: bytes) -> None:
     with pytest.raises(VaultError):
@@ -175,6 +177,7 @@ def test_the_blind_index_is_equal_for_equal_addresses_and_differs_for_others() -
     assert blind_index(KEY, "anna@example.org") not in {blind_index(KEY, other) for other in others}
 
 
+@settings(deadline=None)
 @given(one=st.emails(), other=st.emails())
 def test_the_blind_index_is_equal_only_for_the_same_normalised_address(one: str, other: str) -> None:
     one, other = normalise_email(one), normalise_email(other)
@@ -208,6 +211,7 @@ def test_a_keyed_hash_is_32_hexadecimal_digits() -> None:
     bytes.fromhex(hashed)
 
 
+@settings(deadline=None)
 @given(text=st.text(st.characters()))
 def test_any_text_has_a_keyed_hash(text: str) -> None:
     assert field_hash(KEY, form="contact", field="customer", text=text)
@@ -325,6 +329,7 @@ CHARACTERS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(local=st.text(CHARACTERS, max_size=8), domain=st.text(CHARACTERS, max_size=80))
 @example(local="H\u0331", domain="example.org")
 @example(local="a", domain="b\uff20c.org")
@@ -338,12 +343,14 @@ def test_normalising_twice_changes_nothing_more_and_never_raises(local: str, dom
     assert normalise_email(once) == once
 
 
+@settings(deadline=None)
 @given(text=st.text(CHARACTERS))
 def test_a_normal_form_is_one_printable_address_or_nothing(text: str) -> None:
     found = normalise_email(text)
     assert found == "" or (found.count("@") == 1 and found.isprintable() and not set(found) & set(' ,;<>"\\'))
 
 
+@settings(deadline=None)
 @given(text=st.text(CHARACTERS))
 def test_the_case_of_ascii_letters_makes_no_difference(text: str) -> None:
     upper = "".join(c.upper() if c.isascii() else c for c in text)
@@ -351,6 +358,7 @@ def test_the_case_of_ascii_letters_makes_no_difference(text: str) -> None:
     assert normalise_email(upper) == normalise_email(lower)
 
 
+@settings(deadline=None)
 @given(text=st.emails())
 def test_an_address_as_programs_make_them_is_found_again(text: str) -> None:
     assert normalise_email(text) == normalise_email(text.upper()) != ""

@@ -6,6 +6,7 @@ import argparse
 import getpass
 import os
 from datetime import date
+from typing import Final
 
 from ..errors import StoreError
 from ..privacy import Privacy
@@ -60,8 +61,13 @@ def a_date(text: str) -> date:
 
 
 def harmless(cell: str) -> str:
-    """Keep a spreadsheet from running a cell as a formula (OWASP, "CSV Injection")."""
-    return "'" + cell if cell.lstrip()[:1] in ("=", "+", "-", "@") or cell[:1] in ("\t", "\r", "\n") else cell
+    """Keep a spreadsheet from running a cell as a formula (OWASP, "CSV Injection"; ASVS 1.2.10)."""
+    return "'" + cell if cell[:1] in _BREAKS or cell.lstrip(_INVISIBLE)[:1] in _BEGINS_FORMULA else cell
+
+
+_BREAKS: Final = ("\t", "\r", "\n")
+_INVISIBLE: Final = " \t\r\n\0\u00a0\ufeff\u3000"
+_BEGINS_FORMULA: Final = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # full-width ones, too: some spreadsheets take them for the same
 
 
 def printable(text: str) -> str:

@@ -35,13 +35,14 @@ def _status(_: argparse.Namespace) -> int:
         found = masters(store) if store.has_table("vault") else {}
     finally:
         store.close()
+    if not found:
+        print("nothing is sealed yet")
+        return 0
     vault = privacy.vault
     for master, subjects in found.items():
         place = vault.place_of(master)
         given = "not among the keys given" if place is None else "the newest key" if place == 0 else f"key {place + 1} of those given"
         print(f"{master.hex()}  {given}  {subjects} people or anonymous submissions")
-    if not found:
-        print("nothing is sealed yet")
     return 0 if all(vault.place_of(master) is not None for master in found) else 1
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sqlite3
 import sys
 from collections.abc import Sequence
 
 from ..errors import PrivacyError
 from . import keys, state, submissions, visits
+from .common import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 failed with a message, 2 wrong use."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal or file that cannot show a letter is no reason to break off
     try:
         code: int = options.command(options)
     except (PrivacyError, sqlite3.Error) as error:
-        print(f"privacy-middleware: {error}", file=sys.stderr)
+        print(f"privacy-middleware: {printable(str(error))}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader of our output, such as `head`, has enough
         sys.stderr.close()

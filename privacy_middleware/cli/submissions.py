@@ -220,7 +220,12 @@ def _as_json(one: Opened) -> dict[str, Any]:
 def _export_csv(out: Any, opened: Sequence[Opened]) -> None:
     fields = sorted({name for one in opened for name in one.values})
     taken = [*_facts_names(), "received"]
-    columns = {name: f"field {name}" if name in taken else name for name in fields}
+    columns: dict[str, str] = {}
+    for name in fields:
+        column = name
+        while column in taken or column in columns.values() or (column != name and column in fields):
+            column = f"field {column}"
+        columns[name] = column
     rows = []
     for one in opened:
         row = {**_facts(one.stored), "received": _instant(one.time) if not one.fault else _UNREADABLE}

@@ -125,6 +125,8 @@ def read_fields(form: Form, content_type: bytes, body: Body) -> dict[str, list[V
         raise UnreadableForm("unfinished")
     kind, parameters = media_type(content_type)
     charset = parameters.get("charset") or form.charset
+    if not is_charset(charset):
+        raise UnreadableForm("charset")
     if kind == MULTIPART:
         return _Multipart(form, charset, longest=len(body.head)).read(body, parameters.get("boundary", "").encode("latin-1"))
     if body.tail:

@@ -131,12 +131,13 @@ class Intake:
 
     def close(self, timeout: float = 2.0) -> None:
         """Finish what is queued, close the database, end the thread. The next form begins anew."""
-        thread = self._thread
-        if thread is None:
-            return
-        self._closing = True
-        self._wake.set()
-        thread.join(timeout)
+        end = time.monotonic() + timeout
+        while (thread := self._thread) is not None:
+            self._closing = True
+            self._wake.set()
+            thread.join(max(0.0, end - time.monotonic()))
+            if time.monotonic() >= end:
+                return
 
     def lost(self, form: Form, reason: str) -> None:
         """Count a submission that the host accepted and that is not kept, and say so: this must not go unnoticed."""
@@ -172,8 +173,11 @@ class Intake:
         finally:  # whatever ends the thread, the next form starts another
             with self._turning:
                 self.store.close()
-            self._closing = False
-            self._thread = None
+            with self._starting:
+                self._closing = False
+                self._thread = None
+            if self._queue:  # it came after the last look
+                self._start()
 
     def _turn(self) -> None:
         with self._turning:
