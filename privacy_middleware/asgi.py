@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic, time
 from typing import Any, Final
@@ -26,6 +27,9 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[Any]]
 _COOKIE: Final = COOKIE.encode()
 _UNDECIDED: Final = Choice(None, None)
 _WELL_KNOWN: Final = ("/.well-known/gpc.json", "/.well-known/dnt/")
+
+
+logger = logging.getLogger("privacy_middleware")
 
 
 class PrivacyMiddleware:
@@ -215,7 +219,15 @@ class PrivacyMiddleware:
         flush_at_exit(self.recorder)
         if self._forms.forms:
             flush_at_exit(self.intake)
-        flush_on_sigterm(self.recorder)  # also with a lifespan: some servers end their workers in the middle of it
+            self._say_if_key_is_missing()
+        flush_on_sigterm(self.recorder, self.intake)  # also with a lifespan: some servers end their workers in the middle of it
+
+    def _say_if_key_is_missing(self) -> None:
+        """Where there is no lifespan whose start could fail, say it in the log, once; submissions then wait in spool or memory."""
+        try:
+            self.privacy.check_vault()
+        except PrivacyError as error:
+            logger.error("%s", error)  # noqa: TRY400 - the text says it all
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> Any:
         wrong = ""
@@ -267,9 +279,11 @@ class PrivacyMiddleware:
             recorder.ending = 0.0  # the process was told to end and did not
         try:
             with anyio.CancelScope(shield=True):
-                while not recorder.is_idle and monotonic() < end:
+                while not (recorder.is_idle and self.intake.is_idle) and monotonic() < end:
                     recorder.hurry()
                     await anyio.sleep(0.005)
+            if monotonic() >= end:
+                self.intake.ending()
         except Exception as error:  # whatever it is, the host goes on
             recorder.fault(error)
 

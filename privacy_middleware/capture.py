@@ -11,6 +11,7 @@ from .collect.form import Copy
 from .forms import Form
 from .record.intake import Captured, Intake
 
+SPOOL_SECONDS: Final = 0.5
 LOOK: Final = 0.001
 """Seconds between two looks whether a submission is durable."""
 
@@ -18,7 +19,7 @@ LOOK: Final = 0.001
 class Capture:
     """One request to a declared form. The host's bytes pass through the adapter; here only references to them are kept."""
 
-    __slots__ = ("_content_type", "_form", "_intake", "_time", "copy", "visitor")
+    __slots__ = ("_content_type", "_form", "_intake", "_time", "copy", "outcomes", "visitor")
 
     def __init__(self, form: Form, intake: Intake, content_type: bytes, limit: int, time: float) -> None:
         self._form = form
@@ -27,30 +28,35 @@ class Capture:
         self._time = time
         self.copy: Copy | None = Copy(limit)
         """What the host has read so far; None once its answer has begun."""
+        self.outcomes = form.outcomes
         self.visitor: int | None = None
         """The pseudonym that the submission is tied to, if the form declares so."""
 
     def decide(self, status: int) -> Captured | None:
         """Hear the status of the host's answer, once; return what is to be kept, if anything.
 
-        A host that reads nothing leaves nothing.
+        A host that reads nothing leaves nothing. What the host does afterwards (such as to give up while its answer is held)
+        changes nothing any more.
         """
         copy, form = self.copy, self._form
         if copy is None or status < 200:
             return None
         self.copy = None
         outcome = form.outcome(status)
-        if outcome not in form.outcomes or not copy.size:
+        if outcome not in self.outcomes:
             return None
-        return Captured(form, outcome, self._content_type, copy, self._time, self.visitor)
+        if not copy.size:
+            self._intake.unread(form)
+            return None
+        return Captured(form, outcome, self._content_type, copy.body(), self._time, self.visitor)
 
     async def keep(self, captured: Captured) -> None:
         """Return once it is durable, so that the visitor sees the answer only then.
 
-        Waits no longer than twice the budget: once for the database, once for the spool.
+        Waits no longer than the budget for the database, and then as long again, or a little longer, for the spool.
         """
         intake = self._intake
-        end = monotonic() + 2 * intake.wait_seconds
+        end = monotonic() + intake.wait_seconds + max(intake.wait_seconds, SPOOL_SECONDS)
         ticket = intake.take(captured)
         while monotonic() < end and (ticket is None or not ticket.done()):
             await anyio.sleep(LOOK)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
 from .errors import DeclarationError
-from .forms import Form, form_problems, spell_out
+from .forms import Field, Form, Outcome, Treatment, Unit, form_problems, spell_out
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -138,7 +138,7 @@ def load_declaration(document: Mapping[str, Any]) -> Declaration:
     try:
         declaration = msgspec.convert(_spelled_out(document), Declaration)
     except msgspec.ValidationError as error:
-        raise DeclarationError(_explain(str(error))) from None
+        raise DeclarationError(_explain(_fault_of_form(document.get("forms")) or str(error))) from None
     problems = _problems(declaration)
     if problems:
         raise DeclarationError("privacy.toml is not valid:\n" + "\n".join(f"  - {problem}" for problem in problems))
@@ -154,14 +154,37 @@ def _explain(fault: str) -> str:
     what, _, where = fault.partition(" - at `$")
     place = where.rstrip("`").lstrip(".") or "the top level"
     remedy = next((remedy for sign, remedy in _REMEDIES.items() if sign in what), "compare its names")
+    known = next((words for end, words in _KNOWN_WORDS.items() if re.search(rf"{end}(\[\d+\])?$", place)), ())
+    if "Invalid enum value" in what and known:
+        remedy = f"known are {', '.join(filter(None, known))}"
     return f"privacy.toml is not valid: {what} (at {place}); {remedy}, as in the README's example"
 
 
+_KNOWN_WORDS: Final = {"treatment": get_args(Treatment), "outcomes": get_args(Outcome), "unit": get_args(Unit)}
 _REMEDIES: Final = {
     "Expected `array`, got `str`": 'write it in brackets, like ["…"]',
     "Expected `array`, got `object`": "write its name in two pairs of brackets, like [[recipients]]",
     "Expected `object`, got `array`": "write its name in one pair of brackets, like [controller]",
+    "Expected `int`, got `str`": "write it without quotes",
+    "Expected `str`, got": "write it in quotes",
+    "Expected `bool`": "write true or false, without quotes",
+    "Object contains unknown field": 'compare its names (a name with a dot in it stands in quotes, like "address.city")',
 }
+
+
+def _fault_of_form(forms: Any) -> str:
+    """Find the form and the field that are malformed; "" if none is: what msgspec says of them names neither."""
+    for form in spell_out(forms) if isinstance(forms, (list, tuple)) else ():
+        fields = form.get("fields") if isinstance(form, Mapping) else None
+        name = form.get("name") if isinstance(form, Mapping) else None
+        places = [(f".fields.{key}", value, Field) for key, value in fields.items()] if isinstance(fields, Mapping) else []
+        for place, value, kind in (*places, ("", form, Form)):
+            try:
+                msgspec.convert(value, kind)
+            except msgspec.ValidationError as error:
+                what, _, where = str(error).partition(" - at `$")
+                return f"{what} - at `$forms.{name}{place}{where.rstrip('`')}`"
+    return ""
 
 
 def _problems(declaration: Declaration) -> list[str]:

@@ -6,7 +6,9 @@ A field that no form declares has no way into the store. Fields that can hold a 
 from __future__ import annotations
 
 import codecs
+import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -14,21 +16,31 @@ import msgspec
 
 Treatment = Literal["keep", "length", "present", "choice", "bucket", "domain", "region", "hash", "redact", "file"]
 Outcome = Literal["accepted", "invalid", "failed"]
+Unit = Literal["", "age", "month", "year", "decade"]
 
 METHODS: Final = ("POST", "PUT", "PATCH")
 LONGEST_RETENTION_DAYS: Final = 3660
 AUDIT_DAYS: Final = 400
 """How long it stays noted who opened what."""
-_UNITS: Final = ("age", "month", "year", "decade")
+_NEVER_IN_PATH: Final = re.compile(r"[{}?#<>*%\s]|//|/\.\.?(/|$)|/:")
 _STATUS: Final = re.compile(r"[23](\d\d|xx)")
-_HOLE: Final = re.compile(r"\{(\w+)(:path)?\}")
+_HOLE: Final = re.compile(r"\{\w+(?::(\w+))?\}")
 
 _SECRET_WORDS: Final = frozenset(
-    "password passwd passphrase passcode pwd pin otp totp mfa 2fa cvv cvc csc iban csrf xsrf csrfmiddlewaretoken token secret nonce".split()
+    "pass password passwd passphrase passcode userpass userpwd pwd pw pin pincode otp totp mfa cvv cvc csc iban csrf xsrf token "
+    "secret nonce auth authorization jwt credential credentials captcha recaptcha turnstile viewstate eventvalidation phpsessid "
+    "jsessionid wpnonce csrfmiddlewaretoken mdp passwort kennwort wachtwoord contrasena senha losenord adgangskode kodeord kreditkort "
+    "kortnummer kontonummer kartennummer sortcode".split()
 )
 _SECRET_NAMES: Final = re.compile(
-    r"pass ?word|pass ?wd|pass ?phrase|pass ?code|one ?time ?code|(credit ?|debit ?|bank ?|payment ?)card|card ?(number|num|no)"
-    r"|cc ?(number|num|no|exp|csc)|security ?code|verification ?(code|token)|csrf|xsrf|authenticity|api ?key|private ?key"
+    r"\b(pass (word|wd|phrase|code)|mot de passe|2 fa|two factor|one time (code|pass)|(sms|auth|security|verification|login) (code|token)"
+    r"|(credit|debit|bank|payment) ?card|card ?(number|num|no|nr|expiry|exp|code)|cc (number|num|no|nr|exp|csc|cvc|cvv)"
+    r"|(recovery|backup) code|security answer|(routing|sort) (number|code)|(bank|giro) account|account (number|no|nr)|(api|private) key"
+    r"|authenticity token|session ?id|request verification token)\b"
+)
+_SECRET_COMPOUNDS: Final = re.compile(
+    r"passw(or)?d|passphrase|passwort|kennwort|motdepasse|hemmeligtkode|onetimecode|creditcard|apikey|privatekey|securitycode|csrf|xsrf"
+    r"|token$|^(card|account|iban|otp|pin|cvv|cvc)(num|number|nr|no|code)$|^cc(num|number|no|exp|csc|cvc|cvv)$"
 )
 _SECRET_AUTOCOMPLETE: Final = re.compile(r"(current|new)-password|one-time-code|webauthn|cc-.*")
 
@@ -48,14 +60,21 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """True for the e-mail address that says whose submission this is."""
     label: str = ""
     """What the statement calls the field; its name if empty."""
+    optional: bool = False
+    """True if the form does not always send it. (Browsers send every text field, also an empty one.)"""
     choices: tuple[str, ...] = ()
     edges: tuple[float, ...] = ()
-    unit: Literal["", "age", "month", "year", "decade"] = ""
+    unit: Unit = ""
     letters: int = 2
     countries: tuple[str, ...] = ()
     """Whose national numbers `redact` looks for (ISO 3166); a list of European countries and the United States if empty."""
     autocomplete: str = ""
     """The field's `autocomplete` attribute, so that a secret one is refused."""
+
+    @property
+    def may_be_unsent(self) -> bool:
+        """True if its absence says nothing: nothing chosen, no box ticked, no file picked."""
+        return self.optional or self.treatment in ("choice", "present", "file")
 
 
 class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -105,7 +124,7 @@ def path_pattern(path: str) -> re.Pattern[str] | None:
         return None
     pieces, end = [], 0
     for hole in _HOLE.finditer(path):
-        pieces += [re.escape(path[end : hole.start()]), ".+" if hole[2] else "[^/]+"]
+        pieces += [re.escape(path[end : hole.start()]), ".+" if hole[1] == "path" else "[^/]+"]
         end = hole.end()
     return re.compile("".join(pieces) + re.escape(path[end:]))
 
@@ -130,7 +149,7 @@ def form_problems(forms: tuple[Form, ...]) -> list[str]:
     problems = [
         f"forms: {name!r} is declared twice; keep one, or give it another name" for name in sorted(set(names)) if names.count(name) > 1
     ]
-    targets = [(form.method, form.path) for form in forms]
+    targets = [(form.method, _HOLE.sub("{}", form.path)) for form in forms]
     problems += [f"forms: two forms are sent to {m} {p}; declare one" for m, p in sorted(set(targets)) if targets.count((m, p)) > 1]
     for form in forms:
         where = f"forms.{form.name}"
@@ -145,6 +164,10 @@ def _form_problems(form: Form) -> list[str]:
     nested = [(a, b) for a in form.fields for b in form.fields if b.startswith(f"{a}.")]
     checks = {
         "the name may hold small letters, digits, - and _ only": not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", form.name),
+        "the path can match nothing: write {id} for a part that differs, letters as they are (not %20), and nothing from ? or # on": any(
+            _NEVER_IN_PATH.search(_HOLE.sub("x", path)) for path in (form.path, form.shown_at)
+        ),
+        "a field has no name, or one with white space around it": any(name.strip() != name or not name for name in form.fields),
         "the path must start with /": not form.path.startswith("/") or (form.shown_at != "" and not form.shown_at.startswith("/")),
         f"the method must be one of {', '.join(METHODS)}; what a GET form sends stands in the address (PRIVACY_QUERY_PARAMS)": (
             form.method not in METHODS
@@ -157,7 +180,7 @@ def _form_problems(form: Form) -> list[str]:
         'accepted must list statuses, like ["303"] or ["2xx", "3xx"]': (
             not form.accepted or not all(_STATUS.fullmatch(status) for status in form.accepted)
         ),
-        "charset is not one that a page can have; leave it out for utf-8": not is_charset(form.charset),
+        "charset is not one that a page can have; leave it out for utf-8": not codec(form.charset),
         "requested = true is for what the visitor asks for; a questionnaire or statistics serve you, so leave it out": (
             form.requested and form.purpose in ("questionnaire", "statistics")
         ),
@@ -167,9 +190,10 @@ def _form_problems(form: Form) -> list[str]:
 
 
 def _secret_problems(name: str, field: Field) -> list[str]:
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    words = re.sub(r"[^a-z0-9]+", " ", words.lower()).strip()
-    if set(words.split()) & _SECRET_WORDS or _SECRET_NAMES.search(words):
+    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])", " ", plain)
+    words = re.sub(r"[^a-z0-9]+", " ", apart.lower()).strip()
+    if set(words.split()) & _SECRET_WORDS or _SECRET_NAMES.search(words) or any(map(_SECRET_COMPOUNDS.search, words.split())):
         return ["by its name it holds a password, a card, an account or a token; such fields are never taken, so leave it out"]
     if any(_SECRET_AUTOCOMPLETE.fullmatch(token) for token in field.autocomplete.lower().split()):
         return [f"autocomplete = {field.autocomplete!r} says that it holds a secret; such fields are never taken, so leave it out"]
@@ -186,22 +210,30 @@ def _field_problems(field: Field) -> list[str]:
             field.treatment == "bucket" and not field.edges and field.unit in ("", "age")
         ),
         "edges are for numbers and unit = 'age'; dates have their unit": bool(field.edges) and field.unit not in ("", "age"),
-        "edges must rise": list(field.edges) != sorted(set(field.edges)),
+        "edges must rise, from number to number": list(field.edges) != sorted(set(field.edges)) or not all(map(math.isfinite, field.edges)),
+        "letters is for the treatment 'region' only": field.letters != 2 and field.treatment != "region",
         "letters must be from 1 to 4": not 1 <= field.letters <= 4,
         'countries must be codes like ["DK", "DE"]': any(not re.fullmatch("[A-Z]{2}", code) for code in field.countries),
     }
     return [problem for problem, is_wrong in checks.items() if is_wrong]
 
 
-def is_charset(name: str) -> bool:
-    """Tell whether a page can be in this encoding (Encoding standard, "Names and labels"); Python knows others, which are traps."""
+def codec(name: str) -> str:
+    """Return Python's name for the encoding that a page names so (Encoding standard, "Names and labels"), or "" if none is.
+
+    Browsers take some labels for larger encodings; Python knows others that no page can have, some of which are traps.
+    """
     try:
-        return codecs.lookup(name).name in _CHARSETS
+        known = codecs.lookup(name).name
     except (LookupError, ValueError):
-        return False
+        return ""
+    return _LARGER.get(known, known if known in _CHARSETS else "")
 
 
+_LARGER: Final = {
+    "ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874", "shift_jis": "cp932",
+    "euc_kr": "cp949", "gb2312": "gbk", "big5": "big5hkscs",
+}  # fmt: skip
 _CHARSETS: Final = frozenset(
-    "utf-8 utf-16-le utf-16-be ascii koi8-r koi8-u mac-roman mac-cyrillic shift_jis cp932 euc_jp iso2022_jp euc_kr cp949 gbk gb18030 "
-    "gb2312 big5 big5hkscs cp866 cp874 tis-620".split()
+    "utf-8 koi8-r koi8-u mac-roman mac-cyrillic cp932 euc_jp iso2022_jp cp949 gbk gb18030 big5hkscs cp866 cp874".split()
 ).union((f"cp125{n}" for n in range(9)), (f"iso8859-{n}" for n in range(1, 17)))

@@ -21,6 +21,7 @@ from .collect.choice import Choice, Signal
 from .collect.hit import Rules
 from .declaration import Declaration, load_declaration
 from .errors import DeclarationError, KeyMissing, PrivacyError
+from .forms import Form
 from .record.intake import Intake
 from .record.recorder import Recorder
 from .record.spool import Spool
@@ -246,12 +247,24 @@ def _check_forms(settings: Settings, declaration: Declaration) -> None:
         raise DeclarationError(f"forms are declared, and {missing} is not installed; `pip install 'privacy-middleware[forms]'`")
     never = excluded(settings)
     for form in declaration.forms:
+        _check_countries(form)
         if never is not None and never.match(form.path):
             raise DeclarationError(
                 f"forms.{form.name} is sent to {form.path}, which PRIVACY_EXCLUDE_PATHS names; take it out of one of them"
             )
         if form.path == settings.path or form.path.startswith(settings.path + "/"):
             raise DeclarationError(f"forms.{form.name} is sent to {form.path}, where the privacy pages are; no app sees it there")
+
+
+def _check_countries(form: Form) -> None:
+    named = {code for field in form.fields.values() for code in field.countries}
+    if not named:
+        return
+    from phonenumbers import SUPPORTED_REGIONS
+
+    unknown = sorted(named - set(SUPPORTED_REGIONS))
+    if unknown:
+        raise DeclarationError(f"forms.{form.name}: {', '.join(unknown)} is no country code of ISO 3166 (the United Kingdom is GB)")
 
 
 def _extra_missing() -> str:

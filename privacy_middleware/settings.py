@@ -50,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     query_params: frozenset[str]
     path_params: frozenset[str]
     frame_ancestors: tuple[str, ...]
-    forms: tuple[dict[str, Any], ...]
+    forms: tuple[dict[str, Any], ...] | None
     form_limit: int
     submission_wait_ms: int
     disabled: bool
@@ -156,17 +156,32 @@ def _number(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-def _forms(text: str) -> tuple[dict[str, Any], ...]:
-    """The forms of PRIVACY_FORMS, not yet checked: a JSON list, or TOML with [[forms]] as in privacy.toml."""
+def _forms(text: str) -> tuple[dict[str, Any], ...] | None:
+    """The forms of PRIVACY_FORMS, not yet checked: a JSON list, or TOML with [[forms]] as in privacy.toml. None if it is empty."""
     if not text.strip():
-        return ()
+        return None
     try:
-        found = json.loads(text) if text.lstrip().startswith("[{") else tomllib.loads(text).get("forms")
+        document = {"forms": _json_list(text)} if text.lstrip()[:1] == "[" and text.lstrip()[:2] != "[[" else tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"is neither a JSON list nor TOML with [[forms]] ({error})") from None
-    if not isinstance(found, list) or not found or not all(isinstance(form, dict) for form in found):
+    found = document.get("forms")
+    if not isinstance(found, list) or not all(isinstance(form, dict) for form in found) or not (found or text.strip() == "[]"):
         raise ValueError('holds no forms; write a JSON list like [{"name": …}], or TOML with [[forms]] as in the README')
+    others = sorted(set(document) - {"forms"})
+    if others:
+        raise ValueError(f"holds {', '.join(others)} besides forms; write those into privacy.toml")
     return tuple(found)
+
+
+def _json_list(text: str) -> Any:
+    """Parse JSON; what begins with a bracket may also be the first table of TOML."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        try:
+            return tomllib.loads(text).get("forms")
+        except tomllib.TOMLDecodeError:
+            raise error from None
 
 
 def _timezone(text: str) -> str:
@@ -250,7 +265,12 @@ SETTINGS: Final = (
     Setting("frame_ancestors", "", _origins, "Origins of the same site that may show the opt-out page in a frame."),
     Setting("forms", "", _forms, "The declared forms, as a JSON list or TOML; they take the place of those in privacy.toml."),
     Setting("form_limit", "65536", _number(1024, 4_194_304), "Bytes of a form that are looked at, large files in it apart."),
-    Setting("submission_wait_ms", "250", _number(0, 10_000), "Milliseconds that an answer waits for the database to hold the submission."),
+    Setting(
+        "submission_wait_ms",
+        "250",
+        _number(20, 10_000),
+        "Milliseconds that an answer waits until the database holds the submission; then at most as long again, or 500, for the spool.",
+    ),
     Setting("disabled", "0", _flag, "`1` switches everything off: the app runs as if it were not wrapped."),
 )
 _NOT_IN_FILE: Final = ("policy", "secret_keys", "forms")
@@ -268,7 +288,8 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     problems: list[str] = []
-    given = {name: ("keyword", _text(value)) for name, value in (keywords or {}).items() if value is not None}
+    given = {name: ("keyword", _text_of_forms(value) if name == "forms" else _text(value)) for name, value in (keywords or {}).items()
+             if value is not None}  # fmt: skip
     problems += [f"{name} is not a setting; known are {', '.join(_BY_NAME)}" for name in given if name not in _BY_NAME]
     from_environment = _read_environment(environ, problems)
     policy_origin, policy_text = given.get("policy") or from_environment.get("policy") or ("default", DEFAULT_POLICY)
@@ -289,7 +310,7 @@ def load_settings(
     if problems:
         raise SettingsError(problems)
     settings = Settings(**values, origins=origins)
-    return settings, {**document, "forms": settings.forms} if settings.forms else document
+    return settings, document if settings.forms is None else {**document, "forms": settings.forms}
 
 
 def read_policy(text: str, problems: list[str], *, must_exist: bool) -> dict[str, Any]:
@@ -367,15 +388,23 @@ def _text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ",".join(f"{key}={entry}" for key, entry in value.items())
     if isinstance(value, (list, tuple, set, frozenset)):
-        return json.dumps(value) if any(isinstance(entry, Mapping) for entry in value) else ",".join(map(str, value))
+        return ",".join(map(str, value))
     return str(value)
+
+
+def _text_of_forms(value: Any) -> str:
+    """Write a list of forms as JSON; what is none stays as it is, to be refused."""
+    try:
+        return value if isinstance(value, str) else json.dumps(value)
+    except (TypeError, ValueError) as error:
+        return f"{type(value).__name__} ({error})"
 
 
 def _shown(setting: Setting, value: Any) -> str:
     if setting.secret:
         return f"*** ({len(value)} given)" if value else ""
     if setting.name == "forms":
-        return ",".join(str(form.get("name")) for form in value)
+        return ",".join(str(form.get("name")) for form in value or ())
     if setting.name == "signals":
         return ",".join(f"{name}={'refuse' if on else 'ignore'}" for name, on in value.items())
     if isinstance(value, frozenset):

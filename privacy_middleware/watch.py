@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import monotonic
 from typing import Any, Protocol
 
+import anyio
+
 from .capture import Capture
 from .collect.agent import LONGEST_AGENT
 from .collect.hit import CLIENT_CLOSED_REQUEST, LONGEST_PART
@@ -161,6 +163,7 @@ class Watch:
                 self._bytes,
                 completed,
                 monotonic() - self._started,
+                self._root,
             )
             if recorder.ready and len(recorder.queue) < CAPACITY:
                 recorder.queue.append(fields)
@@ -173,15 +176,24 @@ class Watch:
 class FormWatch(Watch):
     """Watches a request to a declared form: copies what the host reads, and holds the start of its answer."""
 
-    __slots__ = ("capture",)
+    __slots__ = ("capture", "held")
     capture: Capture
+    held: anyio.Event | None
+    """Set once the start of an answer that was held has gone out."""
 
     def capturing(self, form: Form) -> FormWatch:
         """Begin to capture a form. It is tied to the visit only if the form declares so, and the visit is recorded."""
         middleware, found = self._middleware, self._found
         content_type = found[b"content-type"] if b"content-type" in found else b""
+        if len(found) != len(self._scope["headers"]) and sum(name == b"content-type" for name, _ in self._scope["headers"]) > 1:
+            content_type = b""  # nobody knows which of them the app goes by
+        if b"content-encoding" in found:
+            content_type = b""  # packed: it cannot be told what the app makes of it
+        self.held = None
         self.capture = Capture(form, middleware.intake, content_type, middleware.form_limit, self._time)
-        if form.link_visit and not self.ended:
+        if self.ended:  # who refuses asks for what is done if it is accepted, and for nothing else
+            self.capture.outcomes = ("accepted",)
+        elif form.link_visit:
             self.capture.visitor = self._pseudonym()
         return self
 
@@ -209,21 +221,31 @@ class FormWatch(Watch):
         return message
 
     def send(self, message: Message) -> Awaitable[None]:
-        """Take the next message of the host's answer; hold its start until what is to be kept is durable."""
+        """Take the next message of the host's answer; hold its start, and what follows, until what is to be kept is durable."""
         try:
             if message["type"] == "http.response.start":
                 captured = self.capture.decide(message["status"])
                 if captured is not None:
-                    return self._answer(captured, message)
+                    self.held = anyio.Event()
+                    return self._answer(captured, message, self.held)
+            elif self.held is not None and not self.held.is_set():  # an app that sends from several tasks
+                return self._follow(message, self.held)
         except Exception as error:  # as above
             self._middleware.recorder.fault(error)
         return Watch.send(self, message)
 
-    async def _answer(self, captured: Captured, message: Message) -> None:
+    async def _answer(self, captured: Captured, message: Message, held: anyio.Event) -> None:
         try:
-            await self.capture.keep(captured)
-        except Exception as error:  # whatever our own fault, the answer goes out
-            self._middleware.recorder.fault(error)
+            try:
+                await self.capture.keep(captured)
+            except Exception as error:  # whatever our own fault, the answer goes out
+                self._middleware.recorder.fault(error)
+            await Watch.send(self, message)
+        finally:
+            held.set()
+
+    async def _follow(self, message: Message, held: anyio.Event) -> None:
+        await held.wait()
         await Watch.send(self, message)
 
     def broken(self, error: BaseException) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import anyio
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -32,7 +33,7 @@ retention_days = 30
 email = {{ treatment = "keep", identity = true }}
 message = "keep"
 upload = "file"
-"address.city" = "keep"
+"address.city" = {{ treatment = "keep", optional = true }}
 """
 URLENCODED = (b"content-type", b"application/x-www-form-urlencoded")
 MULTIPART = (b"content-type", b"multipart/form-data; boundary=XX")
@@ -185,6 +186,34 @@ def test_a_broken_intake_costs_the_host_nothing(monkeypatch: pytest.MonkeyPatch,
     assert "ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_what_several_tasks_send_keeps_its_order_while_the_start_is_held(backend: str) -> None:
+    async def host(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send, {"type": "http.response.start", "status": 200, "headers": []})
+            await anyio.lowlevel.checkpoint()
+            tasks.start_soon(send, {"type": "http.response.body", "body": b"x"})
+
+    sent, _, _ = run(wrap(host), http_scope("/contact", "POST", [*BROWSER, URLENCODED]), chunks(BODY, 100), backend=backend)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+
+
+def test_a_host_that_gives_up_while_its_answer_is_held_may_send_another(locked: sqlite3.Connection) -> None:
+    async def host(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        with anyio.move_on_after(0.01):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    app = wrap(host)
+    locked.execute("BEGIN IMMEDIATE")
+    sent = post(app)
+    assert [message.get("status") for message in sent] == [503, None]
+
+
 # --- what is kept ----------------------------------------------------------------------------------------------------------
 
 
@@ -269,6 +298,26 @@ def test_a_path_with_parts_left_open_matches() -> None:
     assert len(stored(app)) == 1
 
 
+@pytest.mark.parametrize("path", ["/app/contact", "/contact"])
+def test_the_funnel_knows_the_form_behind_a_mount(path: str) -> None:
+    app = wrap(answering(200))
+    post(app, path=path, root_path="/app")
+    assert counters(app) == {"form.contact.sent": 1, "form.contact.accepted": 1}
+
+
+def test_of_several_content_types_nobody_knows_which_counts_so_nothing_is_read() -> None:
+    app = wrap(answering(200))
+    post(app, BODY, URLENCODED, MULTIPART)
+    assert stored(app) == []
+    assert counters(app)["form.contact.lost.type"] == 1
+
+
+def test_a_packed_body_is_not_read() -> None:
+    app = wrap(answering(200))
+    post(app, BODY, (b"content-encoding", b"gzip"))
+    assert stored(app) == []
+
+
 def test_wrapped_twice_it_is_kept_once() -> None:
     app = wrap(wrap(answering(200)))
     post(app)
@@ -288,7 +337,7 @@ def test_a_framework_that_reads_the_form_itself_answers_as_ever() -> None:
     answer = client.post("/sub/contact", data={"email": "b@example.org", "message": "æ ☃"}, files=files)
     assert answer.headers["location"] == "/thanks?3"
     client.post("/sub/contact", json={"email": "c@example.org"})  # which this app cannot read: it answers 400
-    assert stored(app) == [{"email": ["b@example.org"], "message": ["æ ☃"], "upload": [{"type": "application/pdf", "size": 300_004}]}]
+    assert stored(app) == [{"email": ["b@example.org"], "message": ["æ ☃"], "upload": [{"type": "application/pdf", "size": None}]}]
     assert counters(app) | {} == {"form.contact.sent": 3, "form.contact.accepted": 1, "form.contact.invalid": 2}
 
 
@@ -307,18 +356,35 @@ def test_a_json_body_is_captured_by_its_paths() -> None:
 # --- the visit -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_submission_is_not_tied_to_the_visit_unless_declared() -> None:
-    for more in ("", "link_visit = true"):
-        app = wrap(answering(200), more)
-        post(app)
-        app.intake.close()
-        app.recorder.close()
-        post(app)  # now the day's salt is at hand
-        app.intake.close()
-        app.recorder.close()
-    visitors = {hit["visitor"] for hit in hits()}
-    assert len(visitors) == 1
-    assert {row["visitor"] for row in query("SELECT visitor FROM submission")} == visitors | {None}
+def test_a_submission_is_tied_to_the_visit_if_declared() -> None:
+    app = wrap(answering(200), "link_visit = true")
+    app.recorder.start()
+    assert app.recorder.flush()  # now the day's salt is at hand
+    post(app)
+    app.recorder.close()
+    [hit] = hits()
+    assert query("SELECT visitor FROM submission") == [{"visitor": hit["visitor"]}]
+
+
+def test_nothing_that_is_stored_ties_a_submission_to_a_visit_unless_declared() -> None:
+    """Neither a pseudonym, nor a time or an address by which the hit of the same request could be found."""
+    app = wrap(answering(200))
+    app.clock = app.recorder.clock = lambda: 1_800_000_123.456
+    app.recorder.start()
+    assert app.recorder.flush()
+    run(app, http_scope("/contact", headers=BROWSER))
+    post(app)
+    app.intake.close()
+    app.recorder.close()
+    seen, sent = hits()
+    assert seen["visitor"] is not None
+    assert (sent["visitor"], sent["address"]) == (None, None)
+    assert query("SELECT visitor FROM submission") == [{"visitor": None}]
+    store = app.privacy.store
+    store.open()
+    [one] = submissions.find(store, first=0, last=2**31)
+    assert submissions.read(store, app.privacy.vault, one)[0] == 1_800_000_000_000
+    store.close()
 
 
 def test_the_funnel_counts_views_and_outcomes_but_no_bots() -> None:
@@ -361,6 +427,24 @@ def test_what_a_refusing_visitor_asks_for_is_captured_and_nothing_of_the_visit(r
     assert counters(app) == {}
     assert hits() == []
     assert query("SELECT visitor FROM submission") == [{"visitor": None}]
+
+
+@pytest.mark.parametrize("status", [422, 500])
+def test_of_what_a_refusing_visitor_asks_for_only_the_accepted_is_kept(status: int) -> None:
+    app = wrap(answering(status), 'requested = true\noutcomes = ["accepted", "invalid", "failed"]')
+    post(app, BODY, (b"sec-gpc", b"1"))
+    assert stored(app) == []
+
+
+def test_an_opt_out_also_unties_submissions_from_the_visit() -> None:
+    app = wrap(answering(200), "link_visit = true")
+    app.recorder.start()
+    assert app.recorder.flush()
+    post(app)
+    client = TestClient(app, headers={"user-agent": FIREFOX, "host": "example.org"}, client=("192.0.2.44", 50_000))
+    assert "deleted" in client.post("/privacy/opt-out", data={"choice": "refuse"}).text
+    assert query("SELECT visitor FROM submission") == [{"visitor": None}]
+    assert len(stored(app)) == 1
 
 
 # --- durable ---------------------------------------------------------------------------------------------------------------
@@ -479,7 +563,7 @@ def test_no_string_from_an_undeclared_place_is_in_anything_that_is_written(
     app.recorder.close()
     assert_no_canary(tmp_path, caplog)
     if status == 200 and not locks:
-        assert {"email": ["ann@example.org"], "message": ["fine"], "upload": [{"type": "other", "size": 140_000}]} in stored(app)
+        assert {"email": ["ann@example.org"], "message": ["fine"], "upload": [{"type": "other", "size": None}]} in stored(app)
         assert {"email": ["ann@example.org"], "message": ["fine"], "address.city": ["Aarhus"]} in stored(app)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from privacy_middleware.declaration import FORM_PURPOSES, Declaration, load_declaration
 from privacy_middleware.errors import DeclarationError, SettingsError
-from privacy_middleware.forms import Field, Form, is_charset, path_pattern
+from privacy_middleware.forms import Field, Form, codec, path_pattern
 from privacy_middleware.privacy import Privacy
 from privacy_middleware.settings import effective, load_settings
 
@@ -146,6 +146,8 @@ def test_a_path_may_be_plain_or_a_template(path: str):
         ("/f/{rest:path}/end", "/f/a/b/end", True),
         ("/a.b/{id}", "/aXb/1", False),
         ("/{a}-{b}", "/1-2", True),
+        ("/orders/{id:int}", "/orders/17", True),
+        ("/orders/{id:int}", "/orders/17/x", False),
     ],
 )
 def test_a_hole_in_a_path_stands_for_a_part_of_it(template: str, path: str, fits: bool):
@@ -245,7 +247,7 @@ def test_a_mistake_in_a_form_is_told_with_its_place_and_a_remedy(changes: dict[s
         ({"treatment": "choice", "choices": []}, 'choice needs choices = ["…"]'),
         ({"treatment": "bucket"}, "bucket needs edges = [18, 30, 60]"),
         ({"treatment": "bucket", "unit": "age"}, "bucket needs edges = [18, 30, 60]"),
-        ({"treatment": "bucket", "unit": "year", "edges": [1]}, "dates have their unit"),
+        ({"treatment": "bucket", "unit": "year", "edges": [1]}, "edges are for numbers and unit = 'age'; dates have their unit"),
         ({"treatment": "bucket", "edges": [2, 1]}, "edges must rise"),
         ({"treatment": "bucket", "edges": [1, 1]}, "edges must rise"),
         ({"treatment": "region", "letters": 0}, "letters must be from 1 to 4"),
@@ -262,23 +264,37 @@ def test_a_mistake_in_a_field_names_form_and_field(field: dict[str, Any], part: 
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"fields": ["email"]}, ["Expected `object`, got `array`", "forms[0].fields"]),
-        ({"fields": {"email": "keeep"}}, ["keeep", "forms[0].fields"]),
-        ({"fields": {"email": 1}}, ["Expected `object`, got `int`", "forms[0].fields"]),
+        ({"fields": ["email"]}, ["Expected `object`, got `array`", "forms.contact.fields"]),
+        ({"fields": {"email": "keeep"}}, ["keeep", "forms.contact.fields.email"]),
+        ({"fields": {"email": 1}}, ["Expected `object`, got `int`", "forms.contact.fields.email"]),
         ({"fields": {"email": {}}}, ["missing required field `treatment`"]),
         ({"fields": {"email": {"treatment": "keep", "idenity": True}}}, ["unknown field `idenity`"]),
         ({"fields": {"email": {"treatment": "bucket", "unit": "day"}}}, ["day"]),
-        ({"retention_days": "30"}, ["Expected `int`, got `str`", "forms[0].retention_days"]),
+        ({"retention_days": "30"}, ["Expected `int`, got `str`", "forms.contact.retention_days"]),
         ({"retention_days": True}, ["Expected `int`, got `bool`"]),
-        ({"outcomes": ["acepted"]}, ["acepted", "forms[0].outcomes"]),
-        ({"requested": "yes"}, ["Expected `bool`, got `str`", "forms[0].requested"]),
-        ({"retention": 3}, ["unknown field `retention`", "forms[0]"]),
+        ({"outcomes": ["acepted"]}, ["acepted", "forms.contact.outcomes"]),
+        ({"requested": "yes"}, ["Expected `bool`, got `str`", "forms.contact.requested"]),
+        ({"retention": 3}, ["unknown field `retention`", "forms.contact"]),
     ],
     ids=str,
 )
 def test_what_is_malformed_is_told_with_its_place(changes: dict[str, Any], parts: list[str]):
     for part in parts:
         assert part in fault(CONTACT | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "known", "unknown"),
+    [
+        ({"fields": {"email": "keeep"}}, "redact", "accepted"),
+        ({"outcomes": ["acepted"]}, "accepted", "redact"),
+        ({"fields": {"born": {"treatment": "bucket", "unit": "day"}}}, "decade", "redact"),
+    ],
+    ids=str,
+)
+def test_an_unknown_word_is_told_with_the_known_ones(changes: dict[str, Any], known: str, unknown: str):
+    assert known in fault(CONTACT | changes)
+    assert unknown not in fault(CONTACT | changes)
 
 
 @pytest.mark.parametrize("missing", ["name", "path", "purpose", "retention_days", "fields"])
@@ -288,7 +304,7 @@ def test_what_a_form_cannot_do_without_must_be_written(missing: str):
 
 @pytest.mark.parametrize("forms", ["contact", {"name": "contact"}, 7, ["contact"], [7], [[CONTACT]]], ids=str)
 def test_forms_of_another_shape_are_told(forms: Any):
-    with pytest.raises(DeclarationError, match="privacy.toml is not valid: Expected"):
+    with pytest.raises(DeclarationError, match=r"privacy\.toml is not valid: Expected"):
         load_declaration({"forms": forms})
 
 
@@ -306,7 +322,7 @@ def test_several_mistakes_are_told_at_once():
 
 
 # Nobody would notice: such a form just never gets a submission.
-@pytest.mark.parametrize("path", ["/orders/{id:int}", "/{}", "/{", "/{a", "/contact?a=1", "/contact#form"])
+@pytest.mark.parametrize("path", ["/{}", "/orders/{id", "/a%20b", "/{", "/{a", "/contact?a=1", "/contact#form"])
 def test_a_path_that_can_never_match_is_refused(path: str):
     assert "forms.contact" in fault(CONTACT | {"path": path})
 
@@ -465,14 +481,14 @@ def test_any_other_autocomplete_is_accepted(autocomplete: str):
     "charset", ["utf-8", "UTF8", "windows-1252", "iso-8859-1", "latin1", "iso-8859-15", "shift_jis", "gbk", "euc-kr", "big5"]
 )
 def test_what_a_page_may_be_encoded_in_is_known(charset: str):
-    assert is_charset(charset)
+    assert codec(charset)
 
 
 @pytest.mark.parametrize(
     "charset", ["utf-7", "rot13", "idna", "punycode", "hex", "base64", "zlib", "undefined", "unicode_escape", "mbcs", "", "\0", "é"]
 )
 def test_what_only_python_knows_is_no_charset_of_a_page(charset: str):
-    assert not is_charset(charset)
+    assert not codec(charset)
 
 
 # --- where the forms come from ---------------------------------------------------------------------------------------------
@@ -571,9 +587,9 @@ def test_an_empty_list_as_keyword_leaves_no_form_in_force():
         ('[{"name": "a"}, 7]', "holds no forms"),
         ("[1]", "holds no forms"),
         ("forms = 1", "holds no forms"),
-        ("forms = []", "holds no forms"),
         ("[forms]\nname = 'x'", "holds no forms"),
         ("[controller]\nname = 'x'", "holds no forms"),
+        (TOML + "[controller]\nname = 'x'", "holds controller besides forms"),
     ],
     ids=lambda text: text[:30],
 )
@@ -583,9 +599,20 @@ def test_a_wrong_text_is_told_with_the_variable_and_a_remedy(text: str, part: st
     assert part in message
 
 
-@pytest.mark.parametrize("value", [[{"name": {"a"}}], [CONTACT | {"retention_days": object()}], [7], "x", 7, CONTACT], ids=str)
+@pytest.mark.parametrize("value", [[7], "x", 7, CONTACT], ids=str)
 def test_a_keyword_that_is_no_list_of_mappings_is_told(value: Any):
     assert problem({"forms": value}).startswith("PRIVACY_FORMS (keyword): ")
+
+
+@pytest.mark.parametrize("value", [{"a"}, b"30", 1.5, None], ids=str)
+def test_a_value_of_another_type_in_a_keyword_is_told(value: Any):
+    with pytest.raises((SettingsError, DeclarationError), match=r"retention_days|PRIVACY_FORMS"):
+        names({"forms": [CONTACT | {"retention_days": value}]})
+
+
+def test_a_value_that_no_text_can_hold_in_a_keyword_is_told():
+    with pytest.raises((SettingsError, DeclarationError)):
+        names({"forms": [CONTACT | {"retention_days": object}]})
 
 
 def test_a_mistake_in_a_form_of_the_variable_is_told_like_one_in_the_file():
@@ -698,7 +725,7 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-KEYS = [field for field in Form.__struct_fields__] + ["other"]
+KEYS = [*Form.__struct_fields__, "other"]
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=6).map(lambda changes: CONTACT | changes))

@@ -405,7 +405,7 @@ def test_two_sets_of_rules_do_not_mix():
         assert other.hit(exchange, day=DAY, visitor=1).page == ""
 
 
-@pytest.mark.parametrize("field", [name for name in Exchange._fields if name not in ("identity", "visitor", "template")])
+@pytest.mark.parametrize("field", [name for name in Exchange._fields if name not in ("identity", "visitor", "template", "root")])
 def test_a_hit_is_the_same_whatever_was_collected_before_it(field: str):
     collector = Collector(rules(sites=["site-canary.example"]))
     exchanges = [tuple(Exchange(**facts)) for facts in (PLAIN, PLAIN | {field: CANARIES[field]}, PLAIN)]

@@ -38,7 +38,7 @@ CONTACT = Form(
     name="contact",
     path="/contact",
     purpose="answer",
-    retention_days=30,
+    retention_days=3660,
     fields={
         "email": Field(treatment="keep", identity=True),
         "message": Field(treatment="keep"),
@@ -80,7 +80,7 @@ def captured(  # noqa: PLR0913 - what a browser can vary
     """A form post as the adapter hands it over; `more` if the client left before its end."""
     copy = Copy(LIMIT)
     copy.add(urlencode({"email": email, "message": message}).encode() if body is None else body, more=more)
-    return Captured(form, outcome, content_type, copy, at, visitor)
+    return Captured(form, outcome, content_type, copy.body(), at, visitor)
 
 
 def send(intake: Intake, *several: Captured) -> None:
@@ -148,7 +148,7 @@ def test_with_it_are_kept_form_purpose_outcome_statement_and_until_when() -> Non
     [(kept, _, _)] = read_all()
     day = int(NOON // 86400)
     assert (kept.form, kept.purpose, kept.outcome, kept.statement) == ("contact", "answer", "invalid", b"digest")
-    assert (kept.day, kept.expires, kept.visitor, kept.answered) == (day, day + 30, None, None)
+    assert (kept.day, kept.expires, kept.visitor, kept.answered) == (day, day + 3660, None, None)
 
 
 def test_its_day_is_the_owners() -> None:
@@ -169,14 +169,18 @@ def test_submissions_of_one_address_belong_to_one_person() -> None:
     assert len({kept.subject for kept, _, _ in read_all()}) == 2
 
 
-def test_of_several_addresses_in_one_form_the_first_says_who_it_is() -> None:
+def test_of_several_addresses_in_one_form_none_says_who_it_is() -> None:
+    """The app may have taken the first or the last of them: it must not end up with somebody else."""
     intake = make_intake()
     send(intake, captured(urlencode([("email", ANNA), ("email", OTTO)]).encode()), captured(email=ANNA), captured(email=OTTO))
     subjects = {kept.id: kept.subject for kept, _, _ in read_all()}
-    both = next(kept for kept, _, values in read_all() if len(values["email"]) == 2)
-    anna = next(kept for kept, _, values in read_all() if values["email"] == [ANNA])
-    assert subjects[both.id] == anna.subject
-    assert len(set(subjects.values())) == 2
+    assert len(set(subjects.values())) == 3
+    assert query("SELECT COUNT(lookup) AS n FROM subject") == [{"n": 2}]
+
+
+def test_the_same_address_twice_in_other_letters_says_who_it_is() -> None:
+    send(make_intake(), captured(urlencode([("email", ANNA), ("email", ANNA.upper())]).encode()), captured(email=ANNA))
+    assert len({kept.subject for kept, _, _ in read_all()}) == 1
 
 
 @pytest.mark.parametrize("email", ["nobody", "", "anna@example.org, otto@example.org", "anna@example.org\nx", "anna@", "\0@x.org"])
@@ -235,7 +239,6 @@ LOST: dict[str, tuple[str, Captured]] = {
     "no boundary": ("broken", captured(b"--x\r\ncanary", content_type=b"multipart/form-data")),
     "broken JSON": ("broken", captured(b'{"message": "canary', content_type=b"application/json")),
     "no JSON object": ("broken", captured(b'["canary"]', content_type=b"application/json")),
-    "not its charset": ("charset", captured(b"message=canary%ff", content_type=URLENCODED)),
     "an unknown charset": ("charset", captured(b"message=canary", content_type=URLENCODED + b"; charset=canary")),
     "an unknown type": ("type", captured(b"message=canary", content_type=b"text/canary")),
     "no type": ("type", captured(b"message=canary", content_type=b"")),
@@ -525,7 +528,7 @@ def test_memory_holds_a_bounded_number_of_forms_and_what_found_room_is_kept(monk
     with write_lock():
         taken: list[Future[bool] | None] = []
         until(lambda: taken.append(intake.take(captured())) or taken[-1] is None)
-        until(lambda: len(intake._unwritten) >= 20 and not intake._busy)
+        until(lambda: len(intake._unwritten) >= 20 and not intake._waiting)
         taken += [intake.take(captured()) for _ in range(50)]
         accepted = sum(future is not None for future in taken)
         assert 20 <= accepted <= 41
@@ -728,7 +731,7 @@ def test_after_a_fork_in_the_middle_of_a_write_the_child_uses_the_spool_and_the_
         lock = write_lock()
         lock.__enter__()
         waits = intake.take(captured(message="parent"))
-        until(lambda: intake._busy)
+        until(lambda: intake._waiting and not intake._queue)
         time.sleep(0.2)
         child = os.fork()
         if not child:

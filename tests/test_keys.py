@@ -535,7 +535,7 @@ class TestCommands:
     ) -> None:
         spool = Spool(Path("privacy.db"))
         put(store, Vault([OLD]), submission(ANNA))
-        spool.add(Vault([OLD]), submission(ANNA))
+        spool.add(Vault([OLD]), submission(ANNA, expires=40_000))
         self.give(NEW, OLD)
         assert run(capsys, "keys", "rotate")[0] == 0
         assert spool.waiting() == []
@@ -544,7 +544,7 @@ class TestCommands:
     def test_rotate_warns_of_what_still_waits_in_the_spool(self, capsys: pytest.CaptureFixture[str], store: SQLiteStore) -> None:
         spool = Spool(Path("privacy.db"))
         put(store, Vault([OLD]), submission(ANNA))
-        spool.add(Vault([OTHER]), submission(ANNA))
+        spool.add(Vault([OTHER]), submission(ANNA, expires=40_000))
         self.give(NEW, OLD)
         _, out, _ = run(capsys, "keys", "rotate")
         assert "keep the old keys" in out

@@ -1382,7 +1382,7 @@ def test_a_sigterm_at_the_worst_moment_ends_the_process_all_the_same(where: str)
         if sys.argv[1] == "threading.Thread.start":
             get(make_app(disabled=True))
             from privacy_middleware.record.exit import flush_on_sigterm
-            flush_on_sigterm(app.recorder)
+            flush_on_sigterm(app.recorder, app.intake)
         else:
             get(app)
         armed = [True]

@@ -60,7 +60,7 @@ THREE = {
     "path_params": ("k", "e", "f"),
     "frame_ancestors": ("https://k.example", "https://e.example", "https://f.example"),
     "form_limit": ("2048", "4096", "8192"),
-    "submission_wait_ms": ("1", "2", "3"),
+    "submission_wait_ms": ("21", "22", "23"),
     "disabled": ("1", "yes", "on"),
 }
 

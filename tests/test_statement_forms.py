@@ -82,7 +82,7 @@ def test_who_it_is_of_and_when_it_came_is_kept_only_as_the_statement_says(identi
     app = PrivacyMiddleware(answering(200), forms=[declared({"keep"}, **({"also": ("email",)} if identity else {}))])
     text = repr(section_of(app))
     assert ("does not say who you are" in text) is not identity
-    assert ("we keep when it came" in text) is identity
+    assert ("we keep the hour in which it came" in text) is identity
     sent(app, email="ann@example.org")
     [(time, _)] = opened(app)
     assert (time is not None) is identity

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import re
 from datetime import date
 from typing import Final
 
@@ -62,9 +63,11 @@ def a_date(text: str) -> date:
 
 def harmless(cell: str) -> str:
     """Keep a spreadsheet from running a cell as a formula (OWASP, "CSV Injection"; ASVS 1.2.10)."""
+    cell = _FORMULA_WITHIN.sub("'", cell)  # a spreadsheet that takes ; for the separator begins a cell there
     return "'" + cell if cell[:1] in _BREAKS or cell.lstrip(_INVISIBLE)[:1] in _BEGINS_FORMULA else cell
 
 
+_FORMULA_WITHIN: Final = re.compile(r"(?<=[;\t\r\n])(?=[ ]*(?:[=+@\uff1d\uff0b\uff20]|-[\w(]))")
 _BREAKS: Final = ("\t", "\r", "\n")
 _INVISIBLE: Final = " \t\r\n\0\u00a0\ufeff\u3000"
 _BEGINS_FORMULA: Final = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # full-width ones, too: some spreadsheets take them for the same

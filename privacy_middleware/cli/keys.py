@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import time
 from typing import Any
 
 from tqdm import tqdm
 
+from ..collect.visitor import day_of
 from ..errors import KeyMissing, PrivacyError
 from ..privacy import Privacy
 from ..record.intake import absorb
@@ -48,11 +50,12 @@ def _status(_: argparse.Namespace) -> int:
 
 def _rotate(_: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
-    vault = privacy.vault
     store = open_store(privacy)
     try:
+        vault = privacy.vault
         privacy.check_keys(store)
-        absorb(store, privacy.spool, vault)
+        while absorb(store, privacy.spool, vault, today=day_of(int(time.time() * 1000), privacy.settings.zone)):
+            pass
         total = sum(subjects for master, subjects in masters(store).items() if master != vault.newest)
         done = left = 0
         with tqdm(total=total, desc="Wrapping keys", unit="key", disable=None) as bar:

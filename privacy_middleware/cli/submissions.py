@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import os
 import sys
@@ -183,14 +184,19 @@ def _export(options: argparse.Namespace) -> int:
             for n, v in (("form", options.form), ("purpose", options.purpose), ("from", options.first), ("to", options.last))
             if v
         )
-        _note(store, "export", f"{len(found)} submissions {asked}".strip())
+        ids = " ".join(stored.id.hex() for stored in found)
+        _note(store, "export", f"{len(found)} submissions {asked}".strip() + (f": {ids}" if ids else ""))
         opened = [_open(privacy, store, stored) for stored in found]
     finally:
         store.close()
     out = _new_file(options.output) if options.output else sys.stdout
     try:
         if options.format == "json":
-            out.write(json.dumps([_as_json(one) for one in opened], indent=2, ensure_ascii=False) + "\n")
+            out.write(json.dumps([_as_json(one) for one in opened], indent=2, ensure_ascii=out.isatty()) + "\n")
+        elif out.isatty():
+            text = io.StringIO()
+            _export_csv(text, opened)
+            out.write(printable(text.getvalue()))
         else:
             _export_csv(out, opened)
     finally:
@@ -237,7 +243,8 @@ def _shown(value: Kept) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return f"{value.get('type')}, {value.get('size')} bytes"
+        size = value.get("size")
+        return f"{value.get('type')}, {'large' if size is None else f'{size} bytes'}"
     return str(value)
 
 
@@ -304,7 +311,7 @@ def _write_csv(out: Any, rows: Sequence[dict[str, Any]], columns: Sequence[str])
 
 def _print_table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
     widths = [max(len(column), *(len(str(row[column])) for row in rows)) if rows else len(column) for column in columns]
-    for cells in [columns, *([row[column] for column in columns] for row in rows)]:
+    for cells in [columns, *([in_one_line(cell) if isinstance(cell := row[column], str) else cell for column in columns] for row in rows)]:
         print(
             "  ".join(
                 f"{cell:>{width}}" if isinstance(cell, int) else f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)

@@ -6,19 +6,21 @@ Sources: HTML standard, "Form submission" (urlencoded, multipart); RFC 7578 (mul
 from __future__ import annotations
 
 import logging
-import mimetypes
 import re
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, MutableSequence, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from ..forms import Form, is_charset, path_pattern
+from ..forms import Form, codec, path_pattern
 
 URLENCODED: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 JSON: Final = "application/json"
+SMALL: Final = 512
+"""Bytes of a chunk that is not kept apart: each costs memory of its own."""
 LONGEST_VALUE: Final = 16_384
 """Characters kept of one value at most."""
 MOST_VALUES: Final = 100
@@ -29,7 +31,7 @@ _BOUNDARY: Final = re.compile(rb"[ -~]{1,70}")
 
 
 class UnreadableForm(Exception):
-    """The body cannot be read, for a reason that is counted: broken, charset, too_large, unfinished, type, encoding."""
+    """The body cannot be read, for a reason that is counted: broken, charset, too_large, unfinished, type."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -40,10 +42,15 @@ class File(NamedTuple):
     """What is known of a file that was sent: its registered type, and its size in bytes. No name, no content."""
 
     type: str
-    size: int
+    size: int | None
+    """None if it is so large that its end was not looked at."""
 
 
-Value = str | File
+class Undecodable(NamedTuple):
+    """A text whose bytes are none in the encoding of the form."""
+
+
+Value = str | File | Undecodable
 
 
 class Body(NamedTuple):
@@ -54,6 +61,15 @@ class Body(NamedTuple):
     """Empty if `head` is all."""
     size: int
     finished: bool
+
+    @property
+    def held(self) -> int:
+        """How many bytes of it are in memory."""
+        return len(self.head) + len(self.tail)
+
+    def __repr__(self) -> str:
+        """Without bytes: it may end up in a log or a traceback."""
+        return f"Body({self.size} bytes)"
 
 
 class Copy:
@@ -66,8 +82,8 @@ class Copy:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._head: list[bytes] = []
-        self._tail: list[bytes] = []
+        self._head: list[bytes | bytearray] = []
+        self._tail: deque[bytes | bytearray] = deque()
         self._tail_size = 0
         self.size = 0
         self.finished = False
@@ -75,27 +91,31 @@ class Copy:
     def add(self, chunk: bytes, *, more: bool) -> None:
         """Take what the host has just read. The hot path of uploads: one call a chunk."""
         length = len(chunk)
-        self.size += length
+        before = self.size
+        self.size = before + length
         if self.size <= self._limit:
-            self._head.append(chunk)
-        elif self._limit <= length < self.size and length <= 4 * self._limit:
-            self._tail = [chunk]
+            if length >= SMALL:
+                self._head.append(chunk)
+            else:
+                _append_small(self._head, chunk)
+        elif self._limit <= length <= 4 * self._limit and before >= self._limit:
+            self._tail = deque((chunk,))
             self._tail_size = length
         else:
-            self._add_to_tail(chunk, length)
+            self._overflow(chunk, length, before)
         if not more:
             self.finished = True
 
-    def _add_to_tail(self, chunk: bytes, length: int) -> None:
-        if length == self.size:  # the first chunk, and over the limit
-            self._head = [chunk[: self._limit]]
+    def _overflow(self, chunk: bytes, length: int, before: int) -> None:
+        if before < self._limit:
+            self._head.append(chunk[: self._limit - before])
         if length > 4 * self._limit:  # do not hold on to all of it
             chunk, length = chunk[-self._limit :], self._limit
         tail = self._tail
-        tail.append(chunk)
+        _append_small(tail, chunk) if length < SMALL else tail.append(chunk)
         self._tail_size += length
         while self._tail_size - len(tail[0]) >= self._limit:
-            self._tail_size -= len(tail.pop(0))
+            self._tail_size -= len(tail.popleft())
 
     def body(self) -> Body:
         """Return what was copied."""
@@ -105,6 +125,14 @@ class Copy:
             whole = head + tail[len(tail) - missing :]
             head, tail = whole[: self._limit], whole[self._limit :]
         return Body(head, tail[-self._limit :], self.size, self.finished)
+
+
+def _append_small(pieces: MutableSequence[bytes | bytearray], chunk: bytes) -> None:
+    last = pieces[-1] if pieces else None
+    if isinstance(last, bytearray) and len(last) < 8 * SMALL:
+        last += chunk
+    elif chunk:
+        pieces.append(bytearray(chunk))
 
 
 def media_type(content_type: bytes) -> tuple[str, dict[str, str]]:
@@ -124,8 +152,8 @@ def read_fields(form: Form, content_type: bytes, body: Body) -> dict[str, list[V
     if not body.finished:
         raise UnreadableForm("unfinished")
     kind, parameters = media_type(content_type)
-    charset = parameters.get("charset") or form.charset
-    if not is_charset(charset):
+    charset = codec(parameters.get("charset") or form.charset)
+    if not charset:
         raise UnreadableForm("charset")
     if kind == MULTIPART:
         return _Multipart(form, charset, longest=len(body.head)).read(body, parameters.get("boundary", "").encode("latin-1"))
@@ -139,7 +167,7 @@ def read_fields(form: Form, content_type: bytes, body: Body) -> dict[str, list[V
 
 
 def _read_urlencoded(form: Form, charset: str, body: bytes) -> dict[str, list[Value]]:
-    wanted = {name.encode(charset, "replace"): name for name in form.fields}
+    wanted = {name.encode(charset, "xmlcharrefreplace"): name for name in form.fields}  # as browsers write what the charset lacks
     longest = 3 * max(map(len, wanted))
     found: dict[str, list[Value]] = {}
     for pair in body.split(b"&"):
@@ -158,13 +186,11 @@ def _put(found: dict[str, list[Value]], name: str, value: Value) -> None:
         values.append(value)
 
 
-def _text(value: bytes, charset: str) -> str:
-    if not is_charset(charset):
-        raise UnreadableForm("charset")
+def _text(value: bytes, charset: str) -> str | Undecodable:
     try:
         return value.decode(charset)
     except UnicodeError:
-        raise UnreadableForm("charset") from None
+        return Undecodable()
 
 
 class _Multipart:
@@ -175,10 +201,9 @@ class _Multipart:
         self._charset = charset
         self._limit = longest
         self._taken = 0
+        self._files_after = 0
         self._found: dict[str, list[Value]] = {}
         self._ended = False
-        self._offset = 0
-        """Where in the whole body the bytes begin that are parsed just now."""
         self._clear()
 
     def _clear(self) -> None:
@@ -188,8 +213,7 @@ class _Multipart:
         self._file = ""
         """The type of the file, if the part is one."""
         self._is_empty_file = False
-        self._starts = 0
-        self._size = 0
+        self._size: int | None = 0
         self._pieces: list[bytes] = []
         self._in_data = False
 
@@ -202,7 +226,6 @@ class _Multipart:
         whole = len(body.head) + len(body.tail) == body.size
         data = body.head + body.tail if whole else body.head
         start = 0 if data.startswith(delimiter[2:]) else data.find(delimiter) + 2  # a preamble is no part (RFC 2046, 5.1.1)
-        self._offset = start
         try:
             self._parse(data[start:], boundary)
             if not whole and not self._ended:
@@ -214,17 +237,19 @@ class _Multipart:
         return self._found
 
     def _skip_to(self, body: Body, delimiter: bytes, boundary: bytes) -> None:
-        """Go on in the tail, after the file in which the head has ended."""
-        if not self._in_data or (self._name is not None and not self._file):
-            raise UnreadableForm("too_large")
+        """Go on in the tail, after the file in which the head has ended.
+
+        What lies between the two is taken for that file alone if every declared text was found around it: browsers send each
+        text field of a form, also an empty one. (Of a field that is sent several times, one could still lie there.)
+        """
         place = body.tail.find(delimiter)
-        if place < 0:
+        if not self._in_data or (self._name is not None and not self._file) or place < 0:
             raise UnreadableForm("too_large")
-        self._offset = body.size - len(body.tail)
-        self._size = self._offset + place - self._starts
+        self._size = None
         self._part_ended()
-        self._offset += place + 2
         self._parse(body.tail[place + 2 :], boundary)
+        if any(not field.may_be_unsent and name not in self._found for name, field in self._form.fields.items()):
+            raise UnreadableForm("too_large")
 
     def _parse(self, data: bytes, boundary: bytes) -> None:
         from python_multipart.multipart import MultipartParser
@@ -259,9 +284,10 @@ class _Multipart:
         _, parameters = parse_options_header(self._headers.get(b"content-disposition"))
         raw = parameters.get(b"name")
         self._name = self._declared(raw) if raw is not None else None
-        if b"filename" in parameters or b"filename*" in parameters:
+        has_extended_name = b"filename*" in self._headers.get(b"content-disposition", b"").lower()  # RFC 5987: the library drops it
+        if b"filename" in parameters or has_extended_name:
             self._file = file_type(self._headers.get(b"content-type", b""))
-            self._is_empty_file = not parameters.get(b"filename")
+            self._is_empty_file = not parameters.get(b"filename") and not has_extended_name
         self._in_data = True
 
     def _declared(self, raw: bytes) -> str | None:
@@ -269,16 +295,14 @@ class _Multipart:
         for spelling in (raw, raw.replace(b"%22", b'"').replace(b"%0D", b"\r").replace(b"%0A", b"\n")):
             try:
                 name = spelling.decode(self._charset)
-            except (LookupError, UnicodeError):
+            except UnicodeError:
                 return None
             if name in self._form.fields:
                 return name
         return None
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        if not self._size:
-            self._starts = self._offset + start
-        self._size += end - start
+        self._size = (self._size or 0) + end - start
         if self._name is not None and not self._file:
             self._taken += end - start
             if self._taken > self._limit:
@@ -290,11 +314,13 @@ class _Multipart:
         if self._name is None:
             return
         if self._file:
-            if self._size or not self._is_empty_file:  # what a browser sends where no file was chosen
+            if self._size != 0 or not self._is_empty_file:  # what a browser sends where no file was chosen
                 _put(self._found, self._name, File(self._file, self._size))
             return
         kind, parameters = media_type(self._headers.get(b"content-type", b""))
-        charset = parameters.get("charset", self._charset) if kind.startswith("text/") else self._charset
+        charset = codec(parameters["charset"]) if kind.startswith("text/") and "charset" in parameters else self._charset
+        if not charset:
+            raise UnreadableForm("charset")
         _put(self._found, self._name, _text(b"".join(self._pieces), charset))
         self._pieces = []
 
@@ -305,42 +331,59 @@ class _Multipart:
 def file_type(content_type: bytes) -> str:
     """Return a file's type if it is a registered one, else "other": a header could say anything."""
     kind, _ = media_type(content_type)
-    return kind if kind in _REGISTERED_TYPES or kind == "application/octet-stream" else "other"
+    return kind if kind in _REGISTERED_TYPES else "other"
 
 
-_REGISTERED_TYPES: Final = frozenset(mimetypes.MimeTypes().types_map[True].values()) | frozenset(
-    "image/heic image/webp image/avif application/zip application/gzip".split()
+_REGISTERED_TYPES: Final = frozenset(
+    f"{kind}/{name}"
+    for kind, names in {
+        "application": "epub+zip gzip json msword octet-stream pdf postscript rtf vnd.ms-excel vnd.ms-powerpoint "
+        "vnd.oasis.opendocument.presentation vnd.oasis.opendocument.spreadsheet vnd.oasis.opendocument.text "
+        "vnd.openxmlformats-officedocument.presentationml.presentation "
+        "vnd.openxmlformats-officedocument.spreadsheetml.sheet vnd.openxmlformats-officedocument.wordprocessingml.document vnd.rar "
+        "x-7z-compressed x-rar-compressed x-tar x-zip-compressed xml zip",
+        "audio": "aac flac midi mp4 mpeg ogg opus wav webm x-m4a x-wav",
+        "image": "avif bmp gif heic heif jpeg png svg+xml tiff webp x-icon",
+        "text": "calendar css csv html markdown plain vcard xml",
+        "video": "mp4 mpeg ogg quicktime webm x-matroska x-msvideo",
+    }.items()
+    for name in names.split()
 )
 
 
 def _read_json(form: Form, body: bytes) -> dict[str, list[Value]]:
     found: dict[str, list[Value]] = {}
+    wanted = {tuple(name.split(".")): name for name in form.fields}
+    body = body.removeprefix(b"\xef\xbb\xbf")  # a byte order mark may be ignored (RFC 8259, 8.1)
     try:
-        _read_object(body, {tuple(name.split(".")): name for name in form.fields}, found)
+        try:
+            _read_object(form, body, wanted, found)
+        except msgspec.DecodeError:  # half an emoji, as JavaScript's `slice` makes it, is JSON to most parsers
+            _read_object(form, _HALF_PAIRS.sub(rb"\1\2\\ufffd", body), wanted, found)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise UnreadableForm("broken") from None
     return found
 
 
-def _read_object(body: bytes, wanted: Mapping[tuple[str, ...], str], found: dict[str, list[Value]]) -> None:
+_HALF_PAIRS: Final = re.compile(  # after an even number of backslashes: an odd one is a backslash of the text itself
+    rb"(?<!\\)((?:\\\\)*)\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\)(?<!\\u[dD][89abAB][0-9a-fA-F]{2})((?:\\\\)*)\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+
+
+def _read_object(form: Form, body: bytes, wanted: Mapping[tuple[str, ...], str], found: dict[str, list[Value]]) -> None:
     """Take the wanted paths out of an object. What is not wanted is checked to be JSON, and skipped."""
-    keys = {*(path[0] for path in wanted), *(".".join(path) for path in wanted)}
-    raw = _pick(body, tuple(sorted(keys)))
-    for path, name in wanted.items():
-        if ".".join(path) in raw:
-            for value in _scalars(raw[".".join(path)]):
-                _put(found, name, value)
+    raw = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     for first in {path[0] for path in wanted if len(path) > 1} & set(raw):
-        if raw[first].lstrip()[:1] == b"{":
-            _read_object(raw[first], {path[1:]: name for path, name in wanted.items() if path[0] == first and len(path) > 1}, found)
-
-
-def _pick(body: bytes, keys: tuple[str, ...]) -> dict[str, bytes]:
-    fields = [(f"f{number}", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for number, _ in enumerate(keys)]
-    renamed = {f"f{number}": key for number, key in enumerate(keys)}
-    picked = msgspec.json.decode(body, type=msgspec.defstruct("Picked", fields, rename=renamed))
-    values = {key: getattr(picked, name) for name, key in renamed.items()}
-    return {key: bytes(value) for key, value in values.items() if value is not msgspec.UNSET}
+        if bytes(raw[first]).lstrip()[:1] == b"{":
+            below = {path[1:]: name for path, name in wanted.items() if path[0] == first and len(path) > 1}
+            _read_object(form, bytes(raw[first]), below, found)
+    for path, name in wanted.items():
+        value = bytes(raw.get(".".join(path), b"null"))
+        if name in found or (form.fields[name].treatment == "present" and value.strip() == b"false"):
+            continue  # of the two spellings of a path only one is taken
+        for text in _scalars(value):
+            _put(found, name, text)
 
 
 def _scalars(raw: bytes) -> Iterable[str]:
@@ -372,26 +415,26 @@ class FormIndex:
 
     def sent_to(self, method: str, path: str) -> Form | None:
         """Return the form that is sent there."""
-        return self._sent_to.find(method, path)
+        return next(iter(self._sent_to.find(method, path)), None)
 
-    def shown_at(self, path: str) -> Form | None:
-        """Return the form that is shown there."""
+    def shown_at(self, path: str) -> Sequence[Form]:
+        """Return the forms that are shown there."""
         return self._shown_at.find("GET", path)
 
 
 class _Places:
     def __init__(self, places: Iterable[tuple[str, str, Form]]) -> None:
-        self._plain: dict[tuple[str, str], Form] = {}
+        self._plain: dict[tuple[str, str], list[Form]] = {}
         self._patterns: list[tuple[str, re.Pattern[str], Form]] = []
         for method, path, form in places:
             pattern = path_pattern(path)
             if pattern is None:
-                self._plain.setdefault((method, path), form)
+                self._plain.setdefault((method, path), []).append(form)
             else:
                 self._patterns.append((method, pattern, form))
 
-    def find(self, method: str, path: str) -> Form | None:
-        found = self._plain.get((method, path))
-        if found is None and self._patterns:
-            return next((form for m, pattern, form in self._patterns if m == method and pattern.fullmatch(path)), None)
+    def find(self, method: str, path: str) -> Sequence[Form]:
+        found = self._plain.get((method, path), [])
+        if self._patterns:
+            return [*found, *(form for m, pattern, form in self._patterns if m == method and pattern.fullmatch(path))]
         return found

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
+from ..forms import Form
+from .agent import read_agent
 from .form import FormIndex
-from .hit import CLIENT_CLOSED_REQUEST, PAGE, Hit
+from .hit import CLIENT_CLOSED_REQUEST, PAGE, Exchange, kind_of
 
+ROOT: Final = Exchange._fields.index("root")
 STEPS: Final = ("view", "sent", "invalid", "failed", "accepted")
 
 
-def steps(forms: FormIndex, fields: tuple[Any, ...], hit: Hit) -> tuple[str, ...]:
-    """Return the counters that an exchange (its fields, and the hit made of it) adds to: `form.contact.view`. Bots do not count."""
-    _, _, method, path, *_ = fields
-    if hit.agent.bot:
+def steps(forms: FormIndex, fields: tuple[Any, ...]) -> tuple[str, ...]:
+    """Return the counters that an exchange (its bare fields) adds to, like `form.contact.view`. Bots do not count."""
+    exchange = Exchange(*fields)
+    form = form_of(forms, fields)
+    shown = _shown(forms, exchange) if exchange.method == "GET" else ()
+    if not (form or shown) or read_agent(exchange.agent).bot:
         return ()
-    if method == "GET":
-        form = forms.shown_at(path)
-        return (f"form.{form.name}.view",) if form and hit.kind == PAGE else ()
-    form = forms.sent_to(method, path) if method in forms.methods else None
     if form is None:
-        return ()
-    status = fields[12]
-    if status == CLIENT_CLOSED_REQUEST:
-        return (f"form.{form.name}.sent",)
-    return (f"form.{form.name}.sent", f"form.{form.name}.{form.outcome(status)}")
+        return tuple(f"form.{one.name}.view" for one in shown) if _is_page(exchange) else ()
+    sent = f"form.{form.name}.sent"
+    return (sent,) if exchange.status == CLIENT_CLOSED_REQUEST else (sent, f"form.{form.name}.{form.outcome(exchange.status)}")
+
+
+def form_of(forms: FormIndex, fields: tuple[Any, ...]) -> Form | None:
+    """Return the form that an exchange has sent; its path may or may not have the mounts in front of the app in it."""
+    _, _, method, path, *_ = fields
+    if method not in forms.methods:
+        return None
+    root = fields[ROOT] if len(fields) > ROOT else ""
+    return forms.sent_to(method, path) or (forms.sent_to(method, path.removeprefix(root)) if root else None)
+
+
+def _shown(forms: FormIndex, exchange: Exchange) -> Sequence[Form]:
+    return forms.shown_at(exchange.path) or (forms.shown_at(exchange.path.removeprefix(exchange.root)) if exchange.root else ())
+
+
+def _is_page(exchange: Exchange) -> bool:
+    kind = kind_of(exchange.method, exchange.status, "", exchange.content_type, exchange.disposition, b"", exchange.purpose, b"")
+    return kind == PAGE

@@ -79,6 +79,8 @@ class Exchange(NamedTuple):
     """1, or 0 if the answer broke off."""
     duration: float
     """Seconds from the request to the last byte handed to the server."""
+    root: str = ""
+    """What of the path belongs to the mounts in front of the app."""
 
 
 class Hit(NamedTuple):
@@ -166,7 +168,7 @@ class Collector:
         """Build the hit of an exchange, given as its bare fields."""
         (
             came, (_, _, address), method, path, template, query, host, referrer, agent, language, purpose, request_type, status,
-            content_type, disposition, content_range, sent, completed, duration,
+            content_type, disposition, content_range, sent, completed, duration, *_
         ) = fields  # fmt: skip
         return Hit(
             day,
@@ -182,6 +184,12 @@ class Collector:
             self._aborted(completed),
             self._duration(duration),
         )
+
+
+def without_person(hit: Hit) -> Hit:
+    """Leave of a hit only what says nothing of who it was: page, method, status, and the hour."""
+    hour = hit.time - hit.time % 3_600_000
+    return hit._replace(time=hour, visitor=None, address=None, source=DIRECT, campaign="", agent=NOBODY, language="", sent=0, duration=0)
 
 
 @lru_cache(maxsize=1024)

@@ -15,9 +15,9 @@ from typing import Final
 
 COUNTRIES: Final[tuple[str, ...]] = tuple("DK DE FR ES GB US NL SE NO FI IT PL AT CH BE IE PT".split())
 """Where national telephone and identity numbers are looked for unless told otherwise (ISO 3166)."""
-MOST_TELEPHONES: Final = 200
+MOST_TELEPHONES: Final = 50
 """So many numbers of one text are looked up; further ones count as telephones unseen, so that no text takes long."""
-MOST_CARDS: Final = 2000
+MOST_CARDS: Final = 200
 ROUNDS: Final = 4
 """A number may part from its neighbour when that is replaced, so each text is searched again until nothing more is found."""
 
@@ -138,6 +138,7 @@ def _hide(text: str, finders: Mapping[str, Finder]) -> tuple[str, int]:
 
 def _plain(text: str) -> str:
     """Copy a text for matching, character by character at the same place: any digit is 0-9, any space " ", any dash "-"."""
+    text = text.replace("\t", " ")
     return text if text.isascii() else text.translate({ord(c): _plain_character(c) for c in set(text) if not c.isascii()})
 
 
@@ -175,7 +176,7 @@ def _emails(plain: str) -> Iterator[Span]:
 def _ibans(plain: str) -> Iterator[Span]:
     from stdnum import iban, numdb
 
-    for candidate in _IBAN.finditer(plain):
+    for candidate in _IBAN.finditer(_in_one_line(plain)):
         run = candidate[1]
         structure = numdb.get("iban").info(run[:2].upper())[0][1].get("bban", "")
         ends = [place for place, character in enumerate(run, 1) if character.isalnum()]
@@ -184,11 +185,16 @@ def _ibans(plain: str) -> Iterator[Span]:
             yield candidate.start(), candidate.start() + ends[length - 1]
 
 
+def _in_one_line(plain: str) -> str:
+    """A number may run over the end of a line, as a text that was copied has it."""
+    return plain.replace("\r", " ").replace("\n", " ")
+
+
 def _cards(plain: str) -> Iterator[Span]:
     from stdnum import luhn
 
     is_card = _capped(luhn.is_valid, MOST_CARDS)
-    for run in _CARD.finditer(_KEPT.sub(_blank, plain)):
+    for run in _CARD.finditer(_in_one_line(_KEPT.sub(_blank, plain))):
         groups = list(_DIGITS.finditer(plain, *run.span()))
         for place, first in enumerate(groups):
             digits = ""

@@ -12,15 +12,21 @@ from itertools import pairwise
 from typing import Any, Final
 
 from ..forms import Field, Form
-from .form import LONGEST_VALUE, File, Value
+from .form import LONGEST_VALUE, File, Undecodable, Value
 from .redact import COUNTRIES, hide_payment, is_payment_number, redact
 
 Kept = str | int | bool | dict[str, Any]
 """What is kept of one value; of a file `{"type": …, "size": …}`."""
 
-_EMAIL_DOMAIN: Final = re.compile(r"[^@\s]+@([^@\s]+\.[^@\s]+)")
-_DATE: Final = re.compile(r"(\d{4})-(\d\d?)(?:-(\d\d?))?(?!\d)")
-_EUROPEAN_DATE: Final = re.compile(r"(\d\d?)[./-](\d\d?)[./-](\d{4})(?!\d)")
+_LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}")
+_NUMBER: Final = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15}|,\d{1,2}|,\d{4,15})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
+"""With three digits behind a comma nobody can tell whether they are thousands."""
+_DATE: Final = re.compile(r"(\d{4})-(\d\d?)(?:-(\d\d?)(?:[T ].{0,40})?)?", re.ASCII)
+_EUROPEAN_DATE: Final = re.compile(r"(\d\d?)[./-](\d\d?)[./-](\d{4})", re.ASCII)
+_WORD_END: Final = 300
+LONGEST_ADDRESS: Final = 255
+MOST_TEXT: Final = 20_000
+"""Characters of all texts of a form together that are searched for numbers and addresses; further values are not kept."""
 CUT_MARK: Final = " … [cut]"
 
 
@@ -37,23 +43,37 @@ def treat(
     """
     kept: dict[str, list[Kept]] = {}
     counts: Counter[str] = Counter()
+    room = MOST_TEXT
     for name, values in sent.items():
         field = form.fields[name]
         treatment = _treatment(field, name, today=today, keyed_hash=keyed_hash, counts=counts)
         kept[name] = []
         for value in values:
             try:
-                kept[name].append(treatment(_cut(value, name, counts)))
+                if isinstance(value, str) and field.treatment in ("keep", "redact"):
+                    room -= min(len(value), LONGEST_VALUE)
+                    if room < 0:
+                        raise Unfit("too_much")
+                kept[name].append(treatment(value))
             except Unfit as unfit:
                 counts[f"{unfit}.{name}"] += 1
     return {name: values for name, values in kept.items() if values}, counts
 
 
-def _cut(value: Value, name: str, counts: Counter[str]) -> Value:
-    if isinstance(value, File) or len(value) <= LONGEST_VALUE:
-        return value
+def _cut(text: str, name: str, counts: Counter[str]) -> str:
+    """Shorten a text that is too long, before a word or number rather than within it: half an address would not be recognised."""
+    if len(text) <= LONGEST_VALUE:
+        return text
     counts[f"cut.{name}"] += 1
-    return value[:LONGEST_VALUE] + CUT_MARK
+    kept = text[:LONGEST_VALUE]
+    least = LONGEST_VALUE - _WORD_END
+    space = max(kept.rfind(space, least) for space in " \n\t\r")
+    kept = kept[:space] if space > 0 else kept
+    last = re.split(r"\s", kept[least:])[-1]
+    while last and any(map(str.isdigit, last)):  # half a number would not be recognised either
+        kept = kept[: len(kept) - len(last)].rstrip()
+        last = re.split(r"\s", kept[least:])[-1]
+    return kept + CUT_MARK
 
 
 def _treatment(
@@ -62,9 +82,9 @@ def _treatment(
     if field.treatment == "file":
         return _file
     if field.treatment == "present":
-        return bool
+        return lambda value: value != ""
     of_text: dict[str, Callable[[str], Kept]] = {
-        "keep": partial(_keep, name=name, counts=counts),
+        "keep": _address_or(partial(_keep, name=name, counts=counts)) if field.identity else partial(_keep, name=name, counts=counts),
         "length": len,
         "choice": partial(_choice, field),
         "bucket": partial(_bucket, field, today=today),
@@ -73,13 +93,16 @@ def _treatment(
         "hash": partial(_hash, name, keyed_hash),
         "redact": partial(redact, countries=field.countries or COUNTRIES),
     }
-    return partial(_text_only, of_text[field.treatment])
+    cut = (lambda text: text) if field.treatment == "length" else partial(_cut, name=name, counts=counts)
+    return partial(_text_only, of_text[field.treatment], cut)
 
 
-def _text_only(treatment: Callable[[str], Kept], value: Value) -> Kept:
+def _text_only(treatment: Callable[[str], Kept], cut: Callable[[str], str], value: Value) -> Kept:
     if isinstance(value, File):
         raise Unfit("file")
-    return treatment(value)
+    if isinstance(value, Undecodable):
+        raise Unfit("charset")
+    return treatment(cut(value))
 
 
 def _file(value: Value) -> Kept:
@@ -98,6 +121,11 @@ def _keep(text: str, *, name: str, counts: Counter[str]) -> str:
     return text
 
 
+def _address_or(keep: Callable[[str], str]) -> Callable[[str], str]:
+    """An e-mail address stays whole, whatever its digits look like: it says who the person is."""
+    return lambda text: text if "@" in text and len(text) < LONGEST_ADDRESS else keep(text)
+
+
 def _choice(field: Field, text: str) -> str:
     if text not in field.choices:
         raise Unfit("not_a_choice")
@@ -111,10 +139,12 @@ def _hash(name: str, keyed_hash: Callable[[str, str], str], text: str) -> str:
 
 
 def _domain(text: str) -> str:
-    match = _EMAIL_DOMAIN.fullmatch(text.strip())
-    if not match:
+    local, _, domain = text.strip().partition("@")
+    labels = domain.lower().split(".")
+    sound = local and not any(c.isspace() for c in local) and len(labels) > 1 and len(domain) <= 253 and not labels[-1].isdigit()
+    if not sound or not all(_LABEL.fullmatch(label) for label in labels):
         raise Unfit("not_an_email")
-    return match[1].lower()
+    return domain.lower()
 
 
 def _region(text: str, *, letters: int) -> str:
@@ -129,13 +159,10 @@ def _bucket(field: Field, text: str, *, today: date) -> str:
         return _range(_age(text, today), field.edges)
     if field.unit:
         return _part_of_date(text, field.unit)
-    try:
-        number = float(text.strip().replace(",", ".", 1))
-    except ValueError:
-        raise Unfit("not_a_number") from None
-    if number != number or abs(number) == float("inf"):  # noqa: PLR0124 - not a number
+    number = re.sub(r"(?<=\d)[ \u00a0\u202f'](?=\d{3}(?!\d))", "", text.strip())  # thousands
+    if not _NUMBER.fullmatch(number):
         raise Unfit("not_a_number")
-    return _range(number, field.edges)
+    return _range(float(number.replace(",", ".")), field.edges)
 
 
 def _range(number: float, edges: tuple[float, ...]) -> str:
@@ -144,8 +171,8 @@ def _range(number: float, edges: tuple[float, ...]) -> str:
 
 def range_names(edges: tuple[float, ...]) -> list[str]:
     """Name the ranges between edges: `under 18`, `18 to under 30`, `30 and over`."""
-    between = [f"{lower:g} to under {upper:g}" for lower, upper in pairwise(edges)]
-    return [f"under {edges[0]:g}", *between, f"{edges[-1]:g} and over"]
+    names = [f"{edge:.15g}" for edge in edges]
+    return [f"under {names[0]}", *(f"{lower} to under {upper}" for lower, upper in pairwise(names)), f"{names[-1]} and over"]
 
 
 def _part_of_date(text: str, unit: str) -> str:
@@ -163,7 +190,7 @@ def _age(text: str, today: date) -> int:
 
 def _date(text: str) -> tuple[int, int, int]:
     """Return year, month, day of `2026-11-22` (also `2026-11`) or `22.11.2026`."""
-    match, other = _DATE.match(text.strip()), _EUROPEAN_DATE.match(text.strip())
+    match, other = _DATE.fullmatch(text.strip()), _EUROPEAN_DATE.fullmatch(text.strip())
     if match:
         year, month, day = int(match[1]), int(match[2]), int(match[3] or 1)
     elif other:

@@ -33,7 +33,7 @@ def flush_at_exit(recorder: Recorder | Intake) -> None:
     weakref.finalize(recorder, atexit.unregister, close).atexit = False
 
 
-def flush_on_sigterm(recorder: Recorder) -> None:
+def flush_on_sigterm(recorder: Recorder, intake: Intake) -> None:
     """Commit on SIGTERM, then let whoever handled the signal before do so.
 
     Needed where the server ends by the signal itself without a lifespan shutdown (uvicorn raises it again once it has
@@ -44,16 +44,16 @@ def flush_on_sigterm(recorder: Recorder) -> None:
     before = signal.getsignal(signal.SIGTERM)
     if before is None or before is signal.SIG_IGN:
         return
-    reference = weakref.ref(recorder)
+    reference, other = weakref.ref(recorder), weakref.ref(intake)
 
     def handle(number: int, frame: FrameType | None) -> Any:
-        alive = reference()
+        alive, forms = reference(), other()
         if alive is not None:
             alive.ending = time.monotonic() + DRAIN_SECONDS
             # The signal came between any two instructions of this thread, which may hold any lock: look only, and take none.
             # The recorder drains on a clock.
             end = time.monotonic() + SECONDS
-            while not alive.is_idle and time.monotonic() < end:
+            while not (alive.is_idle and (forms is None or forms.is_idle)) and time.monotonic() < end:
                 time.sleep(0.01)
         if callable(before):
             return before(number, frame)

@@ -14,12 +14,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import tzinfo
+from itertools import islice
 from typing import Final, NamedTuple
 
-from ..collect.form import Copy, UnreadableForm, read_fields
-from ..collect.treatment import Unfit, treat
+from ..collect.form import Body, UnreadableForm, read_fields
+from ..collect.treatment import Kept, Unfit, treat
 from ..collect.visitor import date_of, day_of
-from ..errors import PrivacyError
+from ..errors import KeyMissing, PrivacyError
 from ..forms import Form, Outcome
 from ..store.sqlite import SQLiteStore
 from ..vault import Vault, field_hash, normalise_email
@@ -30,11 +31,21 @@ from .submissions import Submission
 
 logger = logging.getLogger("privacy_middleware")
 
+HOUR: Final = 3_600_000
+MOST_BYTES: Final = 16_777_216
 MOST_WAITING: Final = 200
 """Forms in memory at most; further ones find no room, and their answers wait for it within the budget."""
+SLICE_SECONDS: Final = 0.03
+"""How long forms are read before what was read is stored."""
+BREATH: Final = 0.001
+"""A pause in which the host's threads are let in."""
+OVERDUE_SECONDS: Final = 1.0
+"""How long after its deadline a large form goes before small ones."""
 AWAY_SECONDS: Final = 2.0
 """How long the spool is used at once after the database did not answer in time."""
 ABSORB_SECONDS: Final = 2.0
+MOST_A_TURN: Final = 100
+"""Files of the spool that are moved at one go: the recorder's hits wait meanwhile."""
 
 
 _LEFT_ALONE: Final[list[SQLiteStore]] = []
@@ -46,11 +57,22 @@ class Captured(NamedTuple):
     form: Form
     outcome: Outcome
     content_type: bytes
-    copy: Copy
+    body: Body
     time: float
     """When the request came, epoch seconds."""
     visitor: int | None
     """The pseudonym, if the form declares `link_visit`."""
+
+    def __repr__(self) -> str:
+        """Without what was sent: it may end up in a log or a traceback."""
+        return f"Captured({self.form.name!r}, {self.body!r})"
+
+
+class _Ticket(NamedTuple):
+    captured: Captured
+    deadline: float
+    """Until when (monotonic seconds) the database may take it; then it is the spool's turn."""
+    future: Future[bool]
 
 
 class Intake:
@@ -79,7 +101,7 @@ class Intake:
         mind_forks(self)
 
     def _reset(self) -> None:
-        self._queue: deque[tuple[Captured, float, Future[bool]]] = deque()
+        self._queue: deque[_Ticket] = deque()
         self._unwritten: list[Submission] = []
         self._root: bytes | None = None
         self._wake = threading.Event()
@@ -90,6 +112,8 @@ class Intake:
         self._thread: threading.Thread | None = None
         self._closing = False
         self._busy = False
+        self._waiting = 0
+        self._waiting_bytes = 0
         self._away_until = 0.0
         self._complained: set[str] = set()
         self._absorb_due = 0.0
@@ -116,10 +140,15 @@ class Intake:
 
     def take(self, captured: Captured) -> Future[bool] | None:
         """Queue one form; the future says whether it is durable, or need not be. None if there is no room at the moment."""
-        if len(self._queue) + len(self._unwritten) >= MOST_WAITING:
-            return None
+        size = captured.body.held
+        with self._starting:
+            waiting = self._waiting + len(self._unwritten)
+            if waiting >= MOST_WAITING or (waiting and self._waiting_bytes + size > MOST_BYTES):
+                return None
+            self._waiting += 1
+            self._waiting_bytes += size
         future: Future[bool] = Future()
-        self._queue.append((captured, time.monotonic() + self.wait_seconds, future))
+        self._queue.append(_Ticket(captured, time.monotonic() + self.wait_seconds, future))
         self._start()
         self._wake.set()
         return future
@@ -127,7 +156,13 @@ class Intake:
     @property
     def is_idle(self) -> bool:
         """True if everything taken is durable."""
-        return not (self._queue or self._busy or self._unwritten)
+        return not (self._waiting or self._unwritten or self._busy)
+
+    def ending(self) -> None:
+        """Say what could not be made durable before the process ends."""
+        left = self._waiting + len(self._unwritten)
+        if left:
+            self._complain("ending", "%d submissions could not be stored before the end of the process", left)
 
     def close(self, timeout: float = 2.0) -> None:
         """Finish what is queued, close the database, end the thread. The next form begins anew."""
@@ -145,6 +180,10 @@ class Intake:
         self._complain(
             f"lost {reason}", "a submission of the form %r was not kept (%s); see `privacy-middleware status`", form.name, reason
         )
+
+    def unread(self, form: Form) -> None:
+        """Count an accepted form of which the host had read nothing when it began to answer."""
+        self._count(f"form.{form.name}.unread")
 
     def late(self, form: Form) -> None:
         """Count an answer that went out before its submission was durable: database and spool were both too slow."""
@@ -182,35 +221,59 @@ class Intake:
     def _turn(self) -> None:
         with self._turning:
             self._busy = True
-            taken = [self._queue.popleft() for _ in range(len(self._queue))]
-            read = [self._read(captured) for captured, _, _ in taken]
-            found = [*self._unwritten, *(submission for submission in read if submission is not None)]
-            self._unwritten = []
-            try:
-                if found:
-                    self._keep(found, deadline=min((deadline for _, deadline, _ in taken), default=time.monotonic() + self.wait_seconds))
-            except Exception as error:  # the thread must outlive any fault; what has an identifier can be tried again
-                self._unwritten = found
-                self._fault(error)
+            self._handle([])  # what only memory holds
+            taken = self._sorted([])
+            while taken:
+                end = time.monotonic() + SLICE_SECONDS
+                batch: list[tuple[Submission | None, _Ticket]] = []
+                while taken and (not batch or time.monotonic() < end):
+                    ticket = taken.pop(0)
+                    batch.append((self._read(ticket.captured), ticket))
+                self._handle(batch)
+                taken = self._sorted(taken)
+                if taken:
+                    time.sleep(BREATH)
             self._busy = False
-            in_memory = {submission.id for submission in self._unwritten}
-            for submission, (_, _, future) in zip(read, taken, strict=True):
-                if future.set_running_or_notify_cancel():
-                    future.set_result(submission is None or submission.id not in in_memory)
+
+    def _sorted(self, taken: list[_Ticket]) -> list[_Ticket]:
+        """Take what has come, too. Small forms need not wait for large ones, unless those have waited for long."""
+        taken += [self._queue.popleft() for _ in range(len(self._queue))]
+        overdue = time.monotonic() - OVERDUE_SECONDS
+        return sorted(taken, key=lambda ticket: (ticket.deadline > overdue, ticket.captured.body.held))
+
+    def _handle(self, batch: Sequence[tuple[Submission | None, _Ticket]]) -> None:
+        """Keep what was read, and tell who waits for it."""
+        found = [*self._unwritten, *(submission for submission, _ in batch if submission is not None)]
+        self._unwritten = []
+        try:
+            if found:
+                self._keep(found, deadline=min((t.deadline for _, t in batch), default=time.monotonic() + self.wait_seconds))
+        except Exception as error:  # the thread must outlive any fault; what has an identifier can be tried again
+            self._unwritten = found
+            self._fault(error)
+        with self._starting:
+            self._waiting -= len(batch)
+            self._waiting_bytes -= sum(ticket.captured.body.held for _, ticket in batch)
+        in_memory = {submission.id for submission in self._unwritten}
+        for submission, ticket in batch:
+            if ticket.future.set_running_or_notify_cancel():
+                ticket.future.set_result(submission is None or submission.id not in in_memory)
 
     def _read(self, captured: Captured) -> Submission | None:
         """Parse and treat; what cannot be read is counted."""
+        try:
+            return self._submission(captured)
+        except UnreadableForm as fault:
+            self.lost(captured.form, fault.reason)
+        except Exception as error:  # one strange body must not stop the others
+            self.lost(captured.form, f"fault_{type(error).__name__}")
+        return None
+
+    def _submission(self, captured: Captured) -> Submission | None:
         form, now = captured.form, int(captured.time * 1000)
         day = day_of(now, self._zone)
-        try:
-            sent = read_fields(form, captured.content_type, captured.copy.body())
-            values, unfit = treat(form, sent, today=date_of(day), keyed_hash=self._hash_of(form))
-        except UnreadableForm as fault:
-            self.lost(form, fault.reason)
-            return None
-        except Exception as error:  # one strange body must not stop the others
-            self.lost(form, f"fault_{type(error).__name__}")
-            return None
+        sent = read_fields(form, captured.content_type, captured.body)
+        values, unfit = treat(form, sent, today=date_of(day), keyed_hash=self._hash_of(form))
         for reason, amount in unfit.items():
             self._count(f"form.{form.name}.dropped.{reason}", amount)
         if not values:
@@ -221,14 +284,22 @@ class Intake:
             form=form.name,
             purpose=form.purpose,
             day=day,
-            time=now,
+            time=now if form.link_visit else now - now % HOUR,  # to the millisecond it would be that of a hit
             expires=day + form.retention_days,
             outcome=captured.outcome,
             statement=self._statement(),
             visitor=captured.visitor,
-            email=normalise_email(str(values[form.identity][0])) if form.identity in values else "",
+            email=self._whose(form, values),
             values=values,
         )
+
+    def _whose(self, form: Form, values: dict[str, list[Kept]]) -> str:
+        """Return the normalised address of the person; "" if there is none, or several: then the app may have taken another of them."""
+        found = {normalise_email(str(value)) for value in values.get(form.identity, ())}
+        email = found.pop() if len(found) == 1 else ""
+        if form.identity in values and not email:
+            self._count(f"form.{form.name}.unidentified")
+        return email
 
     def _hash_of(self, form: Form) -> Callable[[str, str], str]:
         def keyed_hash(field: str, text: str) -> str:
@@ -240,11 +311,12 @@ class Intake:
         return keyed_hash
 
     def _root_in_time(self) -> bytes | None:
-        if self._unusable:
+        if self._unusable or time.monotonic() < self._away_until:
             return None
         try:
             self._open(self.wait_seconds)
-        except (sqlite3.Error, PrivacyError, OSError):
+        except (sqlite3.Error, PrivacyError, OSError) as error:
+            self._away(error)
             return None
         return self._root
 
@@ -297,9 +369,10 @@ class Intake:
     def _put_aside(self, submission: Submission) -> None:
         try:
             self.spool.add(self._vault_of(), submission)
-        except OSError as error:
+        except (OSError, KeyMissing) as error:
             self._unwritten.append(submission)  # and tried again every second, for as long as the process lives
-            self._complain("spool", "%s cannot be written (%s): submissions wait in memory", self.spool.folder, type(error).__name__)
+            kind = str(error) if isinstance(error, KeyMissing) else type(error).__name__
+            self._complain("spool", "%s cannot be written (%s): submissions wait in memory", self.spool.folder, kind)
         except Exception as error:  # it cannot be written at all: it must not stand in the way of others
             self._fault(error)
             self._count(f"form.{submission.form}.lost.fault")
@@ -307,7 +380,7 @@ class Intake:
     def _fault(self, error: Exception) -> None:
         self._count(f"fault.{type(error).__name__}")
         kind = str(error) if isinstance(error, PrivacyError) else type(error).__name__
-        self._complain(f"fault {kind}", "a submission cannot be put into the database (%s); it is kept in %s", kind, self.spool.folder)
+        self._complain(f"fault {kind}", "a submission cannot be put into the database (%s); see `privacy-middleware status`", kind)
 
     def _complain(self, topic: str, text: str, *facts: object) -> None:
         """Log a fault once, until a submission can be stored again."""
@@ -328,14 +401,17 @@ class Intake:
         self._absorb_due = time.monotonic() + ABSORB_SECONDS
         if not self.spool.folder.exists():
             return 0
-        return absorb(store, self.spool, self._vault_of())
+        return absorb(store, self.spool, self._vault_of(), today=day_of(int(time.time() * 1000), self._zone))
 
 
-def absorb(store: SQLiteStore, spool: Spool, vault: Vault) -> int:
-    """Move what waits in the spool and can be opened into the database; returns how many."""
-    spool.clear_drafts()
+def absorb(store: SQLiteStore, spool: Spool, vault: Vault, *, today: int = 0) -> int:
+    """Move what waits in the spool and can be opened into the database; returns how many.
+
+    What is past its retention on the day `today` is deleted.
+    """
+    spool.clear(today=today)
     moved = 0
-    for path, submission in openable(spool, vault):
+    for path, submission in islice(openable(spool, vault), MOST_A_TURN):
         try:
             with store.transaction():
                 submissions.add(store, vault, submission)

@@ -21,8 +21,8 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from ..collect.form import FormIndex
-from ..collect.funnel import steps
-from ..collect.hit import Collector, Hit, Rules
+from ..collect.funnel import form_of, steps
+from ..collect.hit import Collector, Hit, Rules, without_person
 from ..collect.visitor import Visitors, day_of, shortener
 from ..errors import PrivacyError, StoreError
 from ..settings import AddressForm
@@ -405,9 +405,13 @@ class Recorder:
                 return None
             visitor = salt.pseudonym(identity)
         hit = self._collector.hit(fields, day=day, visitor=visitor)
-        if self.rules.forms:
-            for step in steps(self._forms, fields, hit):
-                self.count(step)
+        if not self.rules.forms:
+            return hit
+        for step in steps(self._forms, fields):
+            self.count(step)
+        form = form_of(self._forms, fields)
+        if form is not None and not form.link_visit:  # by its time one could tell whose submission it was
+            return without_person(hit)
         return hit
 
     def _write(self, hits: list[Hit]) -> None:

@@ -1,7 +1,7 @@
 """Keeps submissions in encrypted files beside the database for as long as the database cannot take them.
 
 One file a submission, sealed under the newest master key, complete and on disk (fsync of file and folder) before it has its
-name. What cannot be opened is never deleted.
+name. The name says on which day its retention ends, and is sealed with it. What cannot be opened stays until that day.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Spool:
         Raises:
             OSError: if it cannot be written.
         """
-        name = submission.id.hex()
+        name = f"{submission.expires}-{submission.id.hex()}"
         wrapped = vault.wrap(msgspec.msgpack.encode(submission), _place(name))
         self.folder.mkdir(mode=0o700, exist_ok=True)
         draft = self.folder / (name + _DRAFT)
@@ -74,12 +74,16 @@ class Spool:
         """Delete a file whose submission the database holds."""
         path.unlink(missing_ok=True)
 
-    def clear_drafts(self) -> None:
-        """Delete what a killed process has begun: its visitor has seen no answer."""
+    def clear(self, *, today: int) -> None:
+        """Delete what is past its retention, and what a killed process has only begun: its visitor has seen no answer."""
         for draft in self.folder.glob("*" + _DRAFT):
             with contextlib.suppress(OSError):
                 if time.time() - draft.stat().st_mtime > _STALE_SECONDS:
                     draft.unlink()
+        for path in self.waiting():
+            expires = path.stem.partition("-")[0]
+            if expires.isdigit() and int(expires) <= today:
+                self.remove(path)
 
 
 def openable(spool: Spool, vault: Vault) -> Iterator[tuple[Path, Submission]]:

@@ -34,7 +34,7 @@ class Submission(msgspec.Struct, frozen=True, array_like=True):
     day: int
     """The owner's day on which it came."""
     time: int
-    """When it came, epoch milliseconds."""
+    """When it came, epoch milliseconds; without `link_visit` only the hour."""
     expires: int
     """The first day on which it is no longer kept."""
     outcome: str

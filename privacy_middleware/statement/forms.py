@@ -33,8 +33,9 @@ def _rules(declaration: Declaration) -> Section:
         "forms",
         "What you tell us",
         (
-            f"Of the forms of this website, we keep what is named below, and only of: {asked}. Any other field or form is not read. "
-            "Passwords, codes, and card and account numbers are not taken at all; if we recognise such a number in a text, it is left out.",
+            f"Of the forms of this website, we keep what is named below, and only of: {asked}. Of any other field or form we keep nothing. "
+            "Fields for passwords, codes, cards and accounts are never taken; if we recognise a card or account number in a text, it is "
+            "left out.",
             "We also count how often each form is seen, sent and accepted, without noting by whom.",
         ),
     )
@@ -53,7 +54,8 @@ def _form(declaration: Declaration, form: Form) -> Section:
         _whose(form),
         "It is kept together with the number that stands for you that day, so that we see how your visit led to it."
         if form.link_visit
-        else "It is not tied to what we note about your visit.",
+        else "We do not tie it to your visit: there, we note only that the form was sent, in which hour, and not by whom. On a quiet day "
+        "the times of what else was noted could still hint at it; we do not look.",
         *_outcomes(form),
         _refused(form),
     )
@@ -69,8 +71,9 @@ def _whose(form: Form) -> str:
         )
     label = form.fields[form.identity].label or form.identity
     return (
-        f"By “{label}” we know whose it is. It is encrypted under a key of yours alone, and found again by a keyed checksum of your "
-        "e-mail address. With it we keep when it came."
+        f"By “{label}” we know whose it is, if it is one e-mail address. It is encrypted under a key of yours alone, and found "
+        f"again by a keyed checksum of your "
+        f"e-mail address. With it we keep {'when' if form.link_visit else 'the hour in which'} it came."
     )
 
 
@@ -106,8 +109,8 @@ def protection_points(declaration: Declaration) -> list[str]:
     if not declaration.forms:
         return []
     return [
-        "What you send with forms is encrypted (AES-256-GCM), each person's under a key of their own. Whoever gets a copy of the database "
-        "can read none of it without our secret key, which is not in it.",
+        "What you enter in forms is encrypted (AES-256-GCM), each person's under a key of their own. Whoever gets a copy of the database "
+        "can read none of what you entered without our secret key, which is not in it.",
         "While the database cannot be reached, it waits in an encrypted file.",
         f"Whenever one of us opens what you sent, it is noted who did so and when; that note is kept for {AUDIT_DAYS} days.",
     ]

@@ -52,6 +52,8 @@ _ERASED: Final = "SELECT 1 FROM forgotten f WHERE f.day = hit.day AND f.visitor 
 FORGOTTEN_HITS: Final = f"""/* recorder.forget */
 SELECT day, visitor, COUNT(*) AS hits FROM hit WHERE day = :day AND EXISTS ({_ERASED}) GROUP BY day, visitor"""
 FORGET_HITS: Final = f"/* recorder.forget */ DELETE FROM hit WHERE day = :day AND EXISTS ({_ERASED})"
+UNTIE: Final = "/* recorder.forget */ UPDATE submission SET visitor = NULL WHERE day = :day AND visitor = :visitor"
+UNTIE_OLD: Final = "/* purge.hits */ UPDATE submission SET visitor = NULL WHERE day < :before AND visitor IS NOT NULL"
 ANY_FORGOTTEN: Final = "/* recorder.add_hits */ SELECT EXISTS (SELECT 1 FROM forgotten)"
 FORGET_LATE_HITS: Final = f"/* recorder.add_hits */ DELETE FROM hit WHERE id > :after AND EXISTS ({_ERASED})"
 

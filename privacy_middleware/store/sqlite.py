@@ -330,6 +330,7 @@ class SQLiteStore:
         with self.transaction():
             rows = [{"day": day, "visitor": visitor, "until": until} for day, visitor in visitors]
             self.connection.executemany(queries.FORGET, rows)
+            self.connection.executemany(queries.UNTIE, [{"day": day, "visitor": visitor} for day, visitor in visitors])
             found = {(row["day"], row["visitor"]): row["hits"] for day in days for row in self.rows(queries.FORGOTTEN_HITS, day=day)}
             for day in days if found else ():
                 self.connection.execute(queries.FORGET_HITS, {"day": day})
@@ -340,6 +341,7 @@ class SQLiteStore:
 
         Yields how many each one took.
         """
+        self.execute(queries.UNTIE_OLD, before=before)
         while True:
             with self.transaction():
                 purged = self.connection.execute(queries.PURGE_HITS, {"before": before, "after": after, "most": most}).rowcount
