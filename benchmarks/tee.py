@@ -53,13 +53,13 @@ def buffering(app: Any) -> Any:
     return middleware
 
 
-def scope(path: str) -> dict[str, Any]:
+def scope(path: str, method: str = "POST") -> dict[str, Any]:
     headers = [(b"host", b"example.org"), (b"user-agent", b"Mozilla/5.0"), (b"content-type", b"multipart/form-data; boundary=x")]
-    base = {"type": "http", "asgi": {"version": "3.0"}, "method": "POST", "scheme": "http", "query_string": b"", "root_path": ""}
+    base = {"type": "http", "asgi": {"version": "3.0"}, "method": method, "scheme": "http", "query_string": b"", "root_path": ""}
     return {**base, "path": path, "raw_path": path.encode(), "headers": headers, "client": ("192.0.2.1", 1), "server": ("x", 80)}
 
 
-def once(app: Any, path: str, messages: Iterable[dict[str, Any]]) -> None:
+def once(app: Any, path: str, messages: Iterable[dict[str, Any]], method: str = "POST") -> None:
     """Send one request through, driven by hand."""
     incoming = iter(messages)
 
@@ -70,18 +70,18 @@ def once(app: Any, path: str, messages: Iterable[dict[str, Any]]) -> None:
         pass
 
     try:
-        app(scope(path), receive, send).send(None)
+        app(scope(path, method), receive, send).send(None)
     except StopIteration:
         return
     raise RuntimeError("it waited")
 
 
-def seconds(app: Any, path: str, messages: list[dict[str, Any]], times: int) -> float:
+def seconds(app: Any, path: str, messages: list[dict[str, Any]], times: int, method: str = "POST") -> float:
     """Return the seconds that one request takes."""
     gc.collect()
     start = perf_counter()
     for _ in range(times):
-        once(app, path, messages)
+        once(app, path, messages, method)
     return (perf_counter() - start) / times
 
 

@@ -48,7 +48,7 @@ class PrivacyMiddleware:
         try:
             privacy = Privacy.from_sources(settings)
             if privacy.declaration.forms and not late and not privacy.settings.disabled:
-                privacy.check_vault()
+                privacy.keys.check()
         except PrivacyError as error:
             if not late:
                 raise
@@ -225,7 +225,7 @@ class PrivacyMiddleware:
     def _say_if_key_is_missing(self) -> None:
         """Where there is no lifespan whose start could fail, say it in the log, once; submissions then wait in spool or memory."""
         try:
-            self.privacy.check_vault()
+            self.privacy.keys.check()
         except PrivacyError as error:
             logger.error("%s", error)  # noqa: TRY400 - the text says it all
 
@@ -260,7 +260,7 @@ class PrivacyMiddleware:
         if not self._forms.forms:
             return ""
         try:
-            await answer_of(self.recorder.submit(lambda _: self.privacy.check_vault()))
+            await answer_of(self.recorder.submit(lambda _: self.privacy.keys.check()))
         except KeyMissing as error:
             return str(error)
         except Exception as error:  # the database is away: visitors are served all the same

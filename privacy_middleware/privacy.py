@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-import sqlite3
 import time
 from collections.abc import Mapping
 from fnmatch import translate
 from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -20,18 +18,16 @@ from markupsafe import Markup
 from .collect.choice import Choice, Signal
 from .collect.hit import Rules
 from .declaration import Declaration, load_declaration
-from .errors import DeclarationError, KeyMissing, PrivacyError
+from .errors import DeclarationError
 from .forms import Form
 from .record.intake import Intake
+from .record.keys import Keys
 from .record.recorder import Recorder
 from .record.spool import Spool
-from .record.submissions import check, masters
-from .secret import lasting_secret, random_secret, secret_path
 from .settings import Settings, load_settings
 from .statement.text import write_statement
 from .statement.versions import digest, in_force_since
 from .store.sqlite import SQLiteStore
-from .vault import Vault
 
 logger = logging.getLogger("privacy_middleware")
 
@@ -43,6 +39,7 @@ class Privacy:
         self.settings = settings
         self.declaration = declaration
         self.store = SQLiteStore(settings.database_path)
+        self.keys = Keys(settings, needed=bool(declaration.forms))
         self.recorder = Recorder(
             SQLiteStore(settings.database_path),
             rules=rules(settings, declaration),
@@ -50,14 +47,14 @@ class Privacy:
             retention_days=settings.retention_days,
             address=settings.ip,
             opened=self._note_statement,
-            pepper=self._pepper,
+            pepper=self.keys.pepper,
         )
         self.statement = write_statement(declaration, settings, self.recorder.rules)
         self.spool = Spool(settings.database_path)
         self.intake = Intake(
             SQLiteStore(settings.database_path),
             self.spool,
-            vault=lambda: self.vault,
+            vault=lambda: self.keys.vault,
             zone=settings.zone,
             statement=lambda: self.statement_digest,
             wait_seconds=settings.submission_wait_ms / 1000,
@@ -65,107 +62,16 @@ class Privacy:
         )
         if declaration.forms:
             self.recorder.absorb = self.intake.absorb
-        self._own_pepper: str | None = None
         self.statement_since: int | None = None
         """Since when (epoch milliseconds) this statement is in force; None until the database was opened."""
-
-    def _pepper(self) -> bytes:
-        """The secret that is part of the pseudonyms; without one that lasts, one of this process alone."""
-        try:
-            return self.secret_keys[0].encode()
-        except KeyMissing as error:
-            if self._own_pepper is None:
-                logger.warning("%s", error)
-                self._own_pepper = random_secret()
-            return self._own_pepper.encode()
 
     @cached_property
     def statement_digest(self) -> bytes:
         """The digest of the statement in force."""
         return digest(self.statement)
 
-    @cached_property
-    def vault(self) -> Vault:
-        """The master keys. Reads a file at first use."""
-        return Vault(self.secret_keys)
-
-    def new_vault(self) -> Vault:
-        """Return the master keys also where the secret is gone that they were derived from; then a new one is made.
-
-        Raises:
-            KeyMissing: if none can be kept.
-        """
-        return Vault(self.settings.secret_keys or (lasting_secret(self.settings.database_path),))
-
-    def check_vault(self) -> None:
-        """Check that there is a secret key that lasts, and that it opens what the database holds sealed.
-
-        A database that cannot be read is no reason not to serve: the recorder says what is wrong with it.
-
-        Raises:
-            KeyMissing: if not.
-        """
-        if self.declaration.forms:
-            _ = self.vault  # there must be a key
-        store = SQLiteStore(self.settings.database_path)
-        if not _has_content(store.path):
-            return
-        try:
-            store.open_to_read()
-            self.check_keys(store)
-        except KeyMissing:
-            raise
-        except (PrivacyError, sqlite3.Error) as error:
-            logger.warning("it could not be checked whether the secret keys open what is in %s: %s", store.path, error)
-        finally:
-            store.close()
-
-    def check_keys(self, store: SQLiteStore) -> None:
-        """Check that the keys given open what an open database holds sealed.
-
-        Raises:
-            KeyMissing, VaultError: if they do not.
-        """
-        if not store.has_table("vault") or not masters(store):  # not migrated yet, or nothing sealed
-            return
-        vault = self.vault
-        try:
-            check(store, vault)
-        except KeyMissing:
-            given = "PRIVACY_SECRET_KEYS" if self.settings.secret_keys else str(secret_path(self.settings.database_path))
-            text = f"{store.path} holds submissions sealed under a secret key that {given} does not hold: add it at the end. {_LOST_KEY}"
-            raise KeyMissing(text) from None
-
     def _note_statement(self, store: SQLiteStore) -> None:
         self.statement_since = in_force_since(store, self.statement, now=int(time.time() * 1000))
-
-    @cached_property
-    def secret_keys(self) -> tuple[str, ...]:
-        """The secret keys, newest first: those given, else the one kept beside the database, which is made if there is none.
-
-        Raises:
-            KeyMissing: if none can be kept there; if it is gone, and the database holds what is sealed under it.
-        """
-        if self.settings.secret_keys:
-            return self.settings.secret_keys
-        database = self.settings.database_path
-        if not secret_path(database).exists() and self._holds_sealed():
-            path = secret_path(database)
-            raise KeyMissing(f"{database} holds submissions sealed under a secret key that is gone: put {path} back. {_LOST_KEY}")
-        return (lasting_secret(database),)
-
-    def _holds_sealed(self) -> bool:
-        """Look with a connection of its own; what cannot be read is not known to hold anything."""
-        store = SQLiteStore(self.settings.database_path)
-        if not _has_content(store.path):
-            return False
-        try:
-            store.open_to_read()
-            return store.has_table("vault") and bool(masters(store))
-        except (PrivacyError, sqlite3.Error):
-            return False
-        finally:
-            store.close()
 
     @classmethod
     def from_sources(cls, keywords: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Privacy:
@@ -178,9 +84,6 @@ class Privacy:
         declaration = load_declaration(document)
         _check_forms(settings, declaration)
         return cls(settings, declaration)
-
-
-_LOST_KEY: Final = "If it is lost for ever, `privacy-middleware keys abandon` lets you go on without what cannot be read any more"
 
 
 class VisitorPrivacy(msgspec.Struct, frozen=True):
@@ -229,14 +132,6 @@ def excluded(settings: Settings) -> re.Pattern[str] | None:
     """Return the pattern of paths that are never recorded: those given, and, without a `*`, all below them."""
     patterns = [translate(path) + "|" + translate(path.rstrip("/") + "/*") for path in settings.exclude_paths]
     return re.compile("|".join(patterns)) if patterns else None
-
-
-def _has_content(path: Path) -> bool:
-    """Tell whether a file is there with something in it; an empty one may just be being made by another worker."""
-    try:
-        return path.stat().st_size > 0
-    except OSError:
-        return False
 
 
 def _check_forms(settings: Settings, declaration: Declaration) -> None:

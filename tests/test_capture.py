@@ -128,7 +128,7 @@ def stored(app: PrivacyMiddleware) -> list[dict[str, Any]]:
     store.open()
     try:
         found = submissions.find(store, first=0, last=2**31)
-        return [submissions.read(store, app.privacy.vault, one)[1] for one in found]
+        return [submissions.read(store, app.privacy.keys.vault, one)[1] for one in found]
     finally:
         store.close()
 
@@ -383,7 +383,7 @@ def test_nothing_that_is_stored_ties_a_submission_to_a_visit_unless_declared() -
     store = app.privacy.store
     store.open()
     [one] = submissions.find(store, first=0, last=2**31)
-    assert submissions.read(store, app.privacy.vault, one)[0] == 1_800_000_000_000
+    assert submissions.read(store, app.privacy.keys.vault, one)[0] == 1_800_000_000_000
     store.close()
 
 

@@ -289,25 +289,25 @@ def privacy(*secrets: str, **settings: Any) -> Privacy:
 def test_with_the_right_key_the_check_passes_and_changes_nothing() -> None:
     fill(OLD, ANNA)
     before = files()
-    privacy(OLD).check_vault()
-    privacy(NEW, OLD).check_vault()
+    privacy(OLD).keys.check()
+    privacy(NEW, OLD).keys.check()
     assert files() == before
 
 
 def test_without_any_database_the_check_passes_and_makes_none() -> None:
-    privacy(OLD).check_vault()
+    privacy(OLD).keys.check()
     assert list(Path().iterdir()) == []
 
 
 @pytest.mark.usefixtures("store")
 def test_with_nothing_sealed_yet_the_check_passes_and_there_is_a_secret_that_lasts() -> None:
-    privacy(NEW).check_vault()
+    privacy(NEW).keys.check()
     assert not SECRET.exists()
     first = privacy()
-    first.check_vault()
+    first.keys.check()
     assert len(SECRET.read_text()) >= 32
     assert SECRET.stat().st_mode & 0o777 == 0o600
-    assert privacy().vault.newest == first.vault.newest
+    assert privacy().keys.vault.newest == first.keys.vault.newest
 
 
 def test_where_no_secret_can_be_kept_forms_are_not_taken() -> None:
@@ -329,13 +329,13 @@ def test_a_database_of_a_version_without_a_vault_passes_the_check(store: SQLiteS
     for table in ("vault", "subject", "submission", "field", "audit"):
         change(f"DROP TABLE {table}")
     change("DELETE FROM migration WHERE number > 1")
-    privacy(NEW).check_vault()
+    privacy(NEW).keys.check()
 
 
 def test_a_lost_key_is_an_error_that_names_cause_and_remedies() -> None:
     fill(OLD, ANNA)
     with pytest.raises(KeyMissing) as caught:
-        privacy(NEW, OTHER).check_vault()
+        privacy(NEW, OTHER).keys.check()
     told = str(caught.value)
     for part in ("privacy.db", "PRIVACY_SECRET_KEYS does not hold", "add it at the end", "privacy-middleware keys abandon"):
         assert part in told
@@ -346,28 +346,28 @@ def test_a_secret_file_with_another_key_is_an_error_that_names_the_file() -> Non
     fill(OLD, ANNA)
     SECRET.write_text(NEW)
     with pytest.raises(KeyMissing, match=r"privacy\.secret does not hold"):
-        privacy().check_vault()
+        privacy().keys.check()
     assert SECRET.read_text() == NEW
 
 
 def test_a_secret_file_that_is_gone_is_an_error_and_no_new_one_is_made() -> None:
     fill(OLD, ANNA)
     with pytest.raises(KeyMissing, match=r"is gone: put privacy\.secret back.*privacy-middleware keys abandon"):
-        privacy().check_vault()
+        privacy().keys.check()
     assert not SECRET.exists()
 
 
 def test_a_secret_file_that_was_put_back_passes() -> None:
     fill(OLD, ANNA)
     SECRET.write_text(OLD + "\n")
-    privacy().check_vault()
+    privacy().keys.check()
 
 
 @pytest.mark.parametrize("content", ["", "\n", "short"])
 def test_a_secret_file_with_no_or_a_weak_secret_seals_nothing(content: str) -> None:
     SECRET.write_text(content)
     with contextlib.suppress(PrivacyError):  # refused, or another is used
-        assert privacy().vault.newest != Vault([content.strip()]).newest
+        assert privacy().keys.vault.newest != Vault([content.strip()]).newest
 
 
 def test_a_rotation_that_was_stopped_half_way_and_an_old_key_that_was_taken_away_are_an_error(store: SQLiteStore) -> None:
@@ -375,9 +375,9 @@ def test_a_rotation_that_was_stopped_half_way_and_an_old_key_that_was_taken_away
     turns = rewrap(store, Vault([NEW, OLD]), most=2)
     next(turns)
     turns.close()
-    privacy(NEW, OLD).check_vault()
+    privacy(NEW, OLD).keys.check()
     with pytest.raises(KeyMissing, match="add it at the end"):
-        privacy(NEW).check_vault()
+        privacy(NEW).keys.check()
 
 
 @pytest.mark.usefixtures("declared")

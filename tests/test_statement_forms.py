@@ -57,7 +57,7 @@ def opened(app: PrivacyMiddleware) -> list[tuple[int | None, dict[str, Any]]]:
     store = app.privacy.store
     store.open()
     try:
-        return [submissions.read(store, app.privacy.vault, one) for one in submissions.find(store, first=0, last=2**31)]
+        return [submissions.read(store, app.privacy.keys.vault, one) for one in submissions.find(store, first=0, last=2**31)]
     finally:
         store.close()
 

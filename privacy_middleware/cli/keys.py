@@ -40,7 +40,7 @@ def _status(_: argparse.Namespace) -> int:
     if not found:
         print("nothing is sealed yet")
         return 0
-    vault = privacy.vault
+    vault = privacy.keys.vault
     for master, subjects in found.items():
         place = vault.place_of(master)
         given = "not among the keys given" if place is None else "the newest key" if place == 0 else f"key {place + 1} of those given"
@@ -52,8 +52,8 @@ def _rotate(_: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
     store = open_store(privacy)
     try:
-        vault = privacy.vault
-        privacy.check_keys(store)
+        vault = privacy.keys.vault
+        privacy.keys.check_store(store)
         while absorb(store, privacy.spool, vault, today=day_of(int(time.time() * 1000), privacy.settings.zone)):
             pass
         total = sum(subjects for master, subjects in masters(store).items() if master != vault.newest)
@@ -86,7 +86,7 @@ def _abandon(options: argparse.Namespace) -> int:
             return 0
         if not options.yes:
             raise PrivacyError(f"what {lost} people or anonymous submissions have sent could not be read any more; if so be it, add --yes")
-        abandon(store, privacy.new_vault())
+        abandon(store, privacy.keys.new_vault())
         store.checkpoint()
     finally:
         store.close()
@@ -98,7 +98,7 @@ def _lost(privacy: Privacy, store: SQLiteStore) -> int | None:
     """Return how many keys cannot be opened with the keys given; None if nothing at all is lost."""
     found = masters(store)
     try:
-        lost = [subjects for master, subjects in found.items() if privacy.vault.place_of(master) is None]
+        lost = [subjects for master, subjects in found.items() if privacy.keys.vault.place_of(master) is None]
     except KeyMissing:
         lost = list(found.values())
     return sum(lost) if lost else None

@@ -98,7 +98,7 @@ def _vault_problems(privacy: Privacy) -> list[str]:
         )
     store = open_to_read(privacy)
     try:
-        privacy.check_keys(store)
+        privacy.keys.check_store(store)
     except VaultError as error:
         problems.append(str(error))
     finally:

@@ -160,7 +160,7 @@ def _find_all(store: SQLiteStore, ids: Sequence[str]) -> list[Stored]:
 
 def _open(privacy: Privacy, store: SQLiteStore, stored: Stored) -> Opened:
     try:
-        return Opened(stored, *read(store, privacy.vault, stored))
+        return Opened(stored, *read(store, privacy.keys.vault, stored))
     except VaultError as error:
         return Opened(stored, None, {}, str(error))
 

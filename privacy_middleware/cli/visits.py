@@ -108,7 +108,7 @@ def _import(options: argparse.Namespace) -> int:
             store,
             rules=privacy.recorder.rules,
             zone=settings.zone,
-            keys=privacy.secret_keys if store else (),
+            keys=privacy.keys.secrets if store else (),
             excluded=_not_imported(settings),
         )
         for name in options.files:
