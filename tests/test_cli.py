@@ -282,7 +282,7 @@ def test_no_cell_of_the_csv_is_a_formula(begin: str, rest: str, capsys: pytest.C
     fill([hit(DAY, page=begin + rest)])
     _, out, _ = run(capsys, "stats", *PERIOD, "--by", "page", "--format", "csv")
     cells = [cell for row in csv.reader(io.StringIO(out, newline="")) for cell in row]
-    assert any(rest in cell for cell in cells)
+    assert any(rest.replace("\n=", "\n'=") in cell for cell in cells)
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
 
 
