@@ -4,11 +4,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import RedirectResponse
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from privacy_middleware.cli import main
+from privacy_middleware.forms import Treatment
+from privacy_middleware.record import submissions
 from privacy_middleware.settings import SETTINGS, settings_table
 from privacy_middleware.statistics.reports import DIMENSIONS
 
@@ -82,6 +88,32 @@ def test_the_example_declaration_is_valid_and_shown() -> None:
     html = TestClient(PrivacyMiddleware(plain_app())).get("/privacy/").text
     assert "Example Company" in html
     assert "Example Hosting" in html
+
+
+def test_the_example_of_a_form_is_valid_and_captured() -> None:
+    from privacy_middleware import PrivacyMiddleware
+
+    async def contact(request):
+        await request.body()
+        return RedirectResponse("/thanks", 303)
+
+    Path("privacy.toml").write_text(blocks("toml")[1])
+    app = PrivacyMiddleware(Starlette(routes=[Route("/contact", contact, methods=["POST"])]))
+    client = TestClient(app, follow_redirects=False)
+    sent = {"email": "ann@example.org", "name": "Ann", "message": "call +45 32 12 34 56", "age": "44", "other": "x"}
+    assert client.post("/contact", data=sent).status_code == 303
+    store = app.privacy.store
+    store.open()
+    [one] = submissions.find(store, first=0, last=2**31)
+    _, values = submissions.read(store, app.privacy.keys.vault, one)
+    store.close()
+    assert values == {"email": ["ann@example.org"], "name": ["Ann"], "message": ["call [telephone]"], "age": ["30 to under 60"]}
+
+
+def test_the_treatments_of_the_readme_are_those_there_are() -> None:
+    table = README[README.index("| treatment | keeps |") :].split("\n\n")[0]
+    named = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == set(get_args(Treatment))
 
 
 @pytest.mark.parametrize("command", re.findall(r"^privacy-middleware (\S+)", README, re.MULTILINE))
