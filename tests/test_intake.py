@@ -398,10 +398,14 @@ def test_once_the_lock_is_over_forms_go_to_the_database_again() -> None:
     assert len(query("SELECT * FROM subject")) == 1
 
 
-def test_without_a_budget_everything_goes_to_the_spool() -> None:
-    send(make_intake(wait_seconds=0))
-    assert waiting() == 1
-    assert take_in() == 1
+def test_where_the_time_is_up_the_database_is_tried_all_the_same_and_then_the_spool() -> None:
+    make_database()
+    intake = make_intake(wait_seconds=0)
+    send(intake)
+    assert (stored(), waiting()) == (1, 0)
+    with write_lock():
+        send(intake)
+    assert (stored(), waiting()) == (1, 1)
 
 
 def test_a_database_that_was_deleted_while_in_use_is_made_anew() -> None:

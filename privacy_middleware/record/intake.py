@@ -32,23 +32,23 @@ from .submissions import Submission
 logger = logging.getLogger("privacy_middleware")
 
 HOUR: Final = 3_600_000
-MOST_BYTES: Final = 16_777_216
 MOST_WAITING: Final = 200
-"""Forms in memory at most; further ones find no room, and their answers wait for it within the budget."""
+MOST_BYTES: Final = 16_777_216
+"""Forms, and bytes of them, in memory at most; further ones find no room, and their answers wait for it within the budget."""
 SLICE_SECONDS: Final = 0.03
 """How long forms are read before what was read is stored."""
 BREATH: Final = 0.001
 """A pause in which the host's threads are let in."""
 OVERDUE_SECONDS: Final = 1.0
 """How long after its deadline a large form goes before small ones."""
+LEAST_PATIENCE: Final = 0.02
 AWAY_SECONDS: Final = 2.0
 """How long the spool is used at once after the database did not answer in time."""
 ABSORB_SECONDS: Final = 2.0
 MOST_A_TURN: Final = 100
 """Files of the spool that are moved at one go: the recorder's hits wait meanwhile."""
-
-
 _LEFT_ALONE: Final[list[SQLiteStore]] = []
+"""Stores of a parent process, whose connections must not be closed here."""
 
 
 class Captured(NamedTuple):
@@ -321,9 +321,9 @@ class Intake:
         return self._root
 
     def _keep(self, found: Sequence[Submission], *, deadline: float) -> None:
-        if self._away_until <= time.monotonic() < deadline and not self._unusable:
-            try:
-                found = self._commit(found, deadline=deadline)
+        if time.monotonic() >= self._away_until and not self._unusable:
+            try:  # also where many wait and the time is up: one transaction is quicker than many files
+                found = self._commit(found, deadline=max(deadline, time.monotonic() + LEAST_PATIENCE))
             except (sqlite3.Error, PrivacyError, OSError) as error:
                 self._away(error)
         for submission in found:
