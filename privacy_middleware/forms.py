@@ -10,6 +10,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -112,10 +113,14 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     def outcome(self, status: int) -> Outcome:
         """Return what an answer's status says of the submission."""
-        if status >= 500:
-            return "failed"
-        text = str(status)
-        return "accepted" if text in self.accepted or text[:1] + "xx" in self.accepted else "invalid"
+        return _outcome(self.accepted, status)
+
+
+@lru_cache(maxsize=256)
+def _outcome(accepted: tuple[str, ...], status: int) -> Outcome:
+    if status >= 500:
+        return "failed"
+    return "accepted" if {str(status), f"{status // 100}xx"} & set(accepted) else "invalid"
 
 
 def path_pattern(path: str) -> re.Pattern[str] | None:

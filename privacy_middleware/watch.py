@@ -213,7 +213,8 @@ class FormWatch(Watch):
             if message["type"] == "http.request":
                 copy = self.capture.copy
                 if copy is not None:
-                    copy.add(message.get("body", b""), more=message.get("more_body", False))
+                    more = message["more_body"] if "more_body" in message else False
+                    copy.add(message["body"] if "body" in message else b"", more=more)
             elif not self.ended:
                 self.left()
         except Exception as error:  # as in send

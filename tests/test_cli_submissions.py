@@ -571,7 +571,7 @@ def test_an_audit_entry_is_one_line_whatever_was_asked_for(capsys: pytest.Captur
 
 def test_an_empty_audit_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
     fill()
-    assert run(capsys, "audit") == (0, "", "")
+    assert run(capsys, "audit") == (0, "nobody has opened or changed anything yet\n", "")
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="everybody has a name here")

@@ -298,6 +298,8 @@ def _audit(_: argparse.Namespace) -> int:
         rows = store.rows(queries.AUDITED) if store.has_table("audit") else []
     finally:
         store.close()
+    if not rows:
+        print("nobody has opened or changed anything yet")
     for row in rows:
         print(f"{_instant(row['time'])}  {in_one_line(row['actor'])}  {row['action']}  {in_one_line(row['object'])}")
     return 0

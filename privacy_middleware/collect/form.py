@@ -78,40 +78,45 @@ class Copy:
     It is on the way of the host's own reading: nothing is joined, parsed or decoded here.
     """
 
-    __slots__ = ("_head", "_limit", "_tail", "_tail_size", "finished", "size")
+    __slots__ = ("_head", "_large", "_limit", "_most", "_tail", "_tail_size", "finished", "size")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._most = 4 * limit
         self._head: list[bytes | bytearray] = []
-        self._tail: deque[bytes | bytearray] = deque()
+        self._large: bytes | None = None
+        """The last chunk, if it is long enough to be the whole tail."""
+        self._tail: deque[bytes | bytearray] | None = None
         self._tail_size = 0
         self.size = 0
         self.finished = False
 
     def add(self, chunk: bytes, *, more: bool) -> None:
         """Take what the host has just read. The hot path of uploads: one call a chunk."""
-        length = len(chunk)
         before = self.size
+        length = len(chunk)
         self.size = before + length
-        if self.size <= self._limit:
-            if length >= SMALL:
-                self._head.append(chunk)
-            else:
-                _append_small(self._head, chunk)
-        elif self._limit <= length <= 4 * self._limit and before >= self._limit:
-            self._tail = deque((chunk,))
-            self._tail_size = length
-        else:
+        if before >= self._limit <= length <= self._most:
+            self._large = chunk
+        elif before + length > self._limit:
             self._overflow(chunk, length, before)
+        elif length >= SMALL:
+            self._head.append(chunk)
+        else:
+            _append_small(self._head, chunk)
         if not more:
             self.finished = True
 
     def _overflow(self, chunk: bytes, length: int, before: int) -> None:
         if before < self._limit:
             self._head.append(chunk[: self._limit - before])
-        if length > 4 * self._limit:  # do not hold on to all of it
+        if length > self._most:  # do not hold on to all of it
             chunk, length = chunk[-self._limit :], self._limit
         tail = self._tail
+        if tail is None or self._large is not None:
+            tail = self._tail = deque() if self._large is None else deque((self._large,))
+            self._tail_size = 0 if self._large is None else len(self._large)
+            self._large = None
         _append_small(tail, chunk) if length < SMALL else tail.append(chunk)
         self._tail_size += length
         while self._tail_size - len(tail[0]) >= self._limit:
@@ -119,7 +124,7 @@ class Copy:
 
     def body(self) -> Body:
         """Return what was copied."""
-        head, tail = b"".join(self._head), b"".join(self._tail)
+        head, tail = b"".join(self._head), self._large if self._large is not None else b"".join(self._tail or ())
         missing = self.size - len(head)
         if missing <= len(tail):  # nothing is lost between the two
             whole = head + tail[len(tail) - missing :]
@@ -415,7 +420,8 @@ class FormIndex:
 
     def sent_to(self, method: str, path: str) -> Form | None:
         """Return the form that is sent there."""
-        return next(iter(self._sent_to.find(method, path)), None)
+        found = self._sent_to.find(method, path)
+        return found[0] if found else None
 
     def shown_at(self, path: str) -> Sequence[Form]:
         """Return the forms that are shown there."""
@@ -434,7 +440,7 @@ class _Places:
                 self._patterns.append((method, pattern, form))
 
     def find(self, method: str, path: str) -> Sequence[Form]:
-        found = self._plain.get((method, path), [])
+        found = self._plain.get((method, path), ())
         if self._patterns:
             return [*found, *(form for m, pattern, form in self._patterns if m == method and pattern.fullmatch(path))]
         return found

@@ -49,6 +49,8 @@ def treat(
         treatment = _treatment(field, name, today=today, keyed_hash=keyed_hash, counts=counts)
         kept[name] = []
         for value in values:
+            if _says_nothing(field, value):
+                continue
             try:
                 if isinstance(value, str) and field.treatment in ("keep", "redact"):
                     room -= min(len(value), LONGEST_VALUE)
@@ -95,6 +97,11 @@ def _treatment(
     }
     cut = (lambda text: text) if field.treatment == "length" else partial(_cut, name=name, counts=counts)
     return partial(_text_only, of_text[field.treatment], cut)
+
+
+def _says_nothing(field: Field, value: Value) -> bool:
+    """A field that was left empty: browsers send it, and there is nothing to make a range, part or hash of."""
+    return value == "" and field.treatment in ("choice", "bucket", "domain", "region", "hash") and "" not in field.choices
 
 
 def _text_only(treatment: Callable[[str], Kept], cut: Callable[[str], str], value: Value) -> Kept:
