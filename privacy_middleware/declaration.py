@@ -168,6 +168,7 @@ _REMEDIES: Final = {
     "Expected `int`, got `str`": "write it without quotes",
     "Expected `str`, got": "write it in quotes",
     "Expected `bool`": "write true or false, without quotes",
+    "Object missing required field": "add it",
     "Object contains unknown field": 'compare its names (a name with a dot in it stands in quotes, like "address.city")',
 }
 

@@ -58,7 +58,9 @@ class Vault:
         """
         master = self._masters.get(wrapped.master)
         if master is None:
-            raise KeyMissing("it is sealed under a secret key that is not given; add the old key to the end of PRIVACY_SECRET_KEYS")
+            raise KeyMissing(
+                "it is sealed under a secret key that is not given; set PRIVACY_SECRET_KEYS as the app has it: a new key first, old ones behind it"
+            )
         return unseal(master, wrapped.key, place)
 
 

@@ -357,7 +357,7 @@ def test_status_tells_what_is_stored_and_for_how_long(capsys: pytest.CaptureFixt
     assert re.search(rf"^hits +2, {yesterday} to {today}; kept for 30 days$", out, re.MULTILINE)
     assert re.search(rf"^salts +of {today}$", out, re.MULTILINE)
     assert re.search(r"^purged +never yet$", out, re.MULTILINE)
-    assert re.search(r"^dropped +nothing$", out, re.MULTILINE)
+    assert re.search(r"^dropped +no visits$", out, re.MULTILINE)
     assert "problem" not in out
 
 

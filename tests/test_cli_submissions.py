@@ -336,7 +336,7 @@ def test_without_the_key_it_is_marked_with_the_remedy(capsys: pytest.CaptureFixt
     [id_] = fill(submission(), secret=OTHER)
     code, out, _ = run(capsys, "submissions", "show", id_)
     assert code == 1
-    assert "add the old key to the end of PRIVACY_SECRET_KEYS" in out
+    assert "set PRIVACY_SECRET_KEYS as the app has it" in out
 
 
 @pytest.mark.parametrize("action", ["show", "export", "answer"])

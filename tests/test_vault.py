@@ -118,7 +118,7 @@ def test_the_newest_secret_key_wraps_and_all_of_them_unwrap() -> None:
 
 
 def test_what_is_wrapped_under_an_unknown_master_key_names_the_remedy() -> None:
-    with pytest.raises(KeyMissing, match=r"add the old key to the end of PRIVACY_SECRET_KEYS"):
+    with pytest.raises(KeyMissing, match=r"set PRIVACY_SECRET_KEYS as the app has it"):
         Vault([NEW, OTHER]).unwrap(Vault([OLD]).wrap(KEY, PLACE), PLACE)
 
 

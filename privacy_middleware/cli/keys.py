@@ -66,13 +66,16 @@ def _rotate(_: argparse.Namespace) -> int:
         is_done = set(masters(store)) <= {vault.newest}
     finally:
         store.close()
-    print(f"{done} keys are now wrapped under the newest secret key")
+    print(
+        f"{done} keys are now wrapped under the newest secret key" if done else "all keys were wrapped under the newest secret key before"
+    )
     if left:
         print(f"{left} cannot be opened with the keys given, and are left as they are; see `privacy-middleware keys status`")
     elif privacy.spool.waiting():
         print(f"some submissions still wait in {privacy.spool.folder}: keep the old keys until the app has taken them in")
     elif is_done:
         print("submissions need the older keys no more. Visits do until the day after tomorrow, and imported logs are recognised by them")
+        print("if the app has not been restarted with these keys yet, do so now")
     return 1 if left else 0
 
 

@@ -64,7 +64,7 @@ def _status(_: argparse.Namespace) -> int:
             continue  # see the command `forms`
         print(f"{kind:11} {what}: {amount}")
     if not any(name.startswith("dropped.") for name in counters):
-        print("dropped     nothing")
+        print("dropped     no visits")
     return _status_problems(privacy, salts, purged=purged, first=stored["first"])
 
 

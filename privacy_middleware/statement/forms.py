@@ -55,7 +55,7 @@ def _form(declaration: Declaration, form: Form) -> Section:
         "It is kept together with the number that stands for you that day, so that we see how your visit led to it."
         if form.link_visit
         else "We do not tie it to your visit: there, we note only that the form was sent, in which hour, and not by whom. On a quiet day "
-        "the times of what else was noted could still hint at it; we do not look.",
+        "the order and times of what else was noted could still hint at it; we do not look.",
         *_outcomes(form),
         _refused(form),
     )
@@ -65,10 +65,12 @@ def _form(declaration: Declaration, form: Form) -> Section:
 
 def _whose(form: Form) -> str:
     if not form.identity:
-        return (
-            "It does not say who you are, unless you write it yourself. We keep the day on which it came, not the time, "
-            "and encrypt it under a key of its own."
+        time = (
+            "With the number of your visit one can tell when it came"
+            if form.link_visit
+            else "We keep the day on which it came, not the time"
         )
+        return f"It does not say who you are, unless you write it yourself. {time}. It is encrypted under a key of its own."
     label = form.fields[form.identity].label or form.identity
     return (
         f"By “{label}” we know whose it is, if it is one e-mail address. It is encrypted under a key of yours alone, and found "
@@ -85,7 +87,10 @@ def _outcomes(form: Form) -> tuple[str, ...]:
 
 def _refused(form: Form) -> str:
     if form.requested:
-        return "If you have refused to be recorded, it is kept all the same: you ask us for something that cannot be done without it."
+        return (
+            "If you have refused to be recorded, it is kept all the same once our website has accepted it: you ask us for something that "
+            "cannot be done without it."
+        )
     return "If you have refused to be recorded, nothing of it is kept."
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from ..collect.choice import COOKIE, LIFETIME_DAYS, SECURE_COOKIE
 from ..collect.hit import Rules
-from ..declaration import VISIT_ITEMS, Declaration, Item
+from ..declaration import VISIT_ITEMS, Declaration, Item, Purpose
 from ..settings import Settings
 from .forms import form_sections, protection_points, refusal_points, title
 from .section import Section, in_days, listed
@@ -85,8 +85,13 @@ def _purposes(declaration: Declaration) -> Section:
         "purposes",
         "Why we collect them",
         (f"We collect data about visits {purpose.text}. The legal basis is {purpose.legal_basis}.",),
-        points=tuple(f"{p.name}: {p.text}. Legal basis: {p.legal_basis}." for p in others),
+        points=tuple(f"{p.name}: {p.text}. Legal basis: {p.legal_basis}{_or_another(declaration, p)}." for p in others),
     )
+
+
+def _or_another(declaration: Declaration, purpose: Purpose) -> str:
+    named = [title(form) for form in declaration.forms if form.purpose == purpose.name and form.legal_basis]
+    return f" (of {listed(named)}: as named there)" if named else ""
 
 
 def _access(declaration: Declaration) -> Section:
