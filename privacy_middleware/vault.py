@@ -58,9 +58,8 @@ class Vault:
         """
         master = self._masters.get(wrapped.master)
         if master is None:
-            raise KeyMissing(
-                "it is sealed under a secret key that is not given; set PRIVACY_SECRET_KEYS as the app has it: a new key first, old ones behind it"
-            )
+            remedy = "set PRIVACY_SECRET_KEYS as the app has it: a new key first, old ones behind"
+            raise KeyMissing(f"it is sealed under a secret key that is not given; {remedy}")
         return unseal(master, wrapped.key, place)
 
 
