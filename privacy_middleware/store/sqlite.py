@@ -132,7 +132,7 @@ class SQLiteStore:
         if self._inode_now() != self._inode:
             return
         aside = self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}")
-        if self._is_sound():
+        if self._is_sound() or self._inode_now() != self._inode:  # looked at once more: another worker may have been quicker
             return
         try:
             for suffix in ("", "-wal", "-shm"):
