@@ -75,6 +75,7 @@ class PrivacyMiddleware:
         self.clock: Callable[[], float] = time
         """Epoch seconds; the demo sets it to fill the past."""
         self._prepared = False
+        self._keys_checked = not late
         self.trusted = privacy.settings.trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
@@ -148,9 +149,8 @@ class PrivacyMiddleware:
         return choice.opted_out
 
     def _form_of(self, scope: Scope) -> Form | None:
-        """Return the declared form that a request is for; its path may or may not have the mounts in front of the app in it."""
-        method, path, root = scope["method"], scope["path"], scope.get("root_path", "")
-        return self._forms.sent_to(method, path) or (self._forms.sent_to(method, path.removeprefix(root)) if root else None)
+        """Return the declared form that a request is for."""
+        return self._forms.sent_to(scope["method"], scope["path"], scope.get("root_path", ""))
 
     def _asked_for(self, scope: Scope, found: dict[bytes, bytes], receive: Receive, send: Send) -> Watch | None:
         """Of a visitor who refuses, capture a form by which they ask for something; the visit itself is not recorded."""
@@ -219,7 +219,8 @@ class PrivacyMiddleware:
         flush_at_exit(self.recorder)
         if self._forms.forms:
             flush_at_exit(self.intake)
-            self._say_if_key_is_missing()
+            if not self._keys_checked:
+                self._say_if_key_is_missing()
         flush_on_sigterm(self.recorder, self.intake)  # also with a lifespan: some servers end their workers in the middle of it
 
     def _say_if_key_is_missing(self) -> None:
@@ -238,6 +239,7 @@ class PrivacyMiddleware:
                 return  # the server has been told that nothing starts
             if message["type"] == "lifespan.startup.complete":
                 # From now on salts are destroyed and visits purged in time, also if nobody comes.
+                self._keys_checked = True  # as it is below, off the event loop
                 self._prepare()
                 self.recorder.start()
                 wrong = await self._wrong_key()

@@ -418,14 +418,14 @@ class FormIndex:
         self._sent_to = _Places((form.method, form.path, form) for form in self.forms)
         self._shown_at = _Places(("GET", form.shown_at or form.path, form) for form in self.forms)
 
-    def sent_to(self, method: str, path: str) -> Form | None:
-        """Return the form that is sent there."""
-        found = self._sent_to.find(method, path)
+    def sent_to(self, method: str, path: str, root: str = "") -> Form | None:
+        """Return the form that is sent there; its path may or may not have the mounts in front of the app (`root`) in it."""
+        found = self._sent_to.find(method, path, root)
         return found[0] if found else None
 
-    def shown_at(self, path: str) -> Sequence[Form]:
+    def shown_at(self, path: str, root: str = "") -> Sequence[Form]:
         """Return the forms that are shown there."""
-        return self._shown_at.find("GET", path)
+        return self._shown_at.find("GET", path, root)
 
 
 class _Places:
@@ -439,7 +439,10 @@ class _Places:
             else:
                 self._patterns.append((method, pattern, form))
 
-    def find(self, method: str, path: str) -> Sequence[Form]:
+    def find(self, method: str, path: str, root: str) -> Sequence[Form]:
+        return self._at(method, path) or (self._at(method, path.removeprefix(root)) if root else ())
+
+    def _at(self, method: str, path: str) -> Sequence[Form]:
         found = self._plain.get((method, path), ())
         if self._patterns:
             return [*found, *(form for m, pattern, form in self._patterns if m == method and pattern.fullmatch(path))]

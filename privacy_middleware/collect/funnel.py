@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from ..forms import Form
@@ -18,7 +17,7 @@ def steps(forms: FormIndex, fields: tuple[Any, ...]) -> tuple[str, ...]:
     """Return the counters that an exchange (its bare fields) adds to, like `form.contact.view`. Bots do not count."""
     exchange = Exchange(*fields)
     form = form_of(forms, fields)
-    shown = _shown(forms, exchange) if exchange.method == "GET" else ()
+    shown = forms.shown_at(exchange.path, exchange.root) if exchange.method == "GET" else ()
     if not (form or shown) or read_agent(exchange.agent).bot:
         return ()
     if form is None:
@@ -28,16 +27,11 @@ def steps(forms: FormIndex, fields: tuple[Any, ...]) -> tuple[str, ...]:
 
 
 def form_of(forms: FormIndex, fields: tuple[Any, ...]) -> Form | None:
-    """Return the form that an exchange has sent; its path may or may not have the mounts in front of the app in it."""
+    """Return the form that an exchange has sent."""
     _, _, method, path, *_ = fields
     if method not in forms.methods:
         return None
-    root = fields[ROOT] if len(fields) > ROOT else ""
-    return forms.sent_to(method, path) or (forms.sent_to(method, path.removeprefix(root)) if root else None)
-
-
-def _shown(forms: FormIndex, exchange: Exchange) -> Sequence[Form]:
-    return forms.shown_at(exchange.path) or (forms.shown_at(exchange.path.removeprefix(exchange.root)) if exchange.root else ())
+    return forms.sent_to(method, path, fields[ROOT] if len(fields) > ROOT else "")
 
 
 def _is_page(exchange: Exchange) -> bool:

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
-from typing import Final, Protocol
+from typing import Final
+
+from ..store.sqlite import SQLiteStore
 
 PATIENCE: Final = 0.5
 """Seconds that a fork waits for a thread to end what it is doing."""
 
 
-class Forkable(Protocol):
-    """Something with a thread and a connection of its own."""
+class Forkable:
+    """Something with a thread and a connection of its own; the thread holds `_turning` while it uses the connection."""
+
+    store: SQLiteStore
+    _turning: threading.Lock
+    _forking = False
+    """True if the thread had ended its turn when the process forked."""
 
     def before_fork(self) -> None:
-        """End the turn, and close the connection."""
+        """Let the thread end its turn, and close the connection: SQLite allows none to cross a fork ("How To Corrupt", 2.6)."""
+        self._forking = self._turning.acquire(timeout=PATIENCE)
+        if self._forking:
+            self.store.close()
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Go on; the next turn opens the database again."""
+        if self._forking:
+            self._turning.release()
 
     def after_fork_in_child(self) -> None:
-        """Begin with nothing."""
+        """Begin with nothing of the parent's."""
+        raise NotImplementedError
 
 
 _known: weakref.WeakSet[Forkable] = weakref.WeakSet()

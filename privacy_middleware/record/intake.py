@@ -25,7 +25,7 @@ from ..forms import Form, Outcome
 from ..store.sqlite import SQLiteStore
 from ..vault import Vault, field_hash, normalise_email
 from . import submissions
-from .fork import PATIENCE, mind_forks
+from .fork import Forkable, mind_forks
 from .spool import Spool, openable
 from .submissions import Submission
 
@@ -75,7 +75,7 @@ class _Ticket(NamedTuple):
     future: Future[bool]
 
 
-class Intake:
+class Intake(Forkable):
     """The queue of captured forms and its thread."""
 
     def __init__(
@@ -117,17 +117,6 @@ class Intake:
         self._away_until = 0.0
         self._complained: set[str] = set()
         self._absorb_due = 0.0
-
-    def before_fork(self) -> None:
-        """Let the thread end its turn, and close the connection."""
-        self._forking = self._turning.acquire(timeout=PATIENCE)
-        if self._forking:
-            self.store.close()
-
-    def after_fork_in_parent(self) -> None:
-        """Go on; the next form opens the database again."""
-        if self._forking:
-            self._turning.release()
 
     def after_fork_in_child(self) -> None:
         """Share nothing with the parent's thread; without a clean end of its turn, this process uses the spool alone."""

@@ -27,7 +27,7 @@ from ..collect.visitor import Visitors, day_of, shortener
 from ..errors import PrivacyError, StoreError
 from ..settings import AddressForm
 from ..store.sqlite import SQLiteStore
-from .fork import PATIENCE, mind_forks
+from .fork import Forkable, mind_forks
 from .purge import DailyPurge
 from .salts import DaySalts
 
@@ -48,7 +48,7 @@ MOST_COMMANDS: Final = 200
 LONGEST_RETRY: Final = 10.0
 
 
-class Recorder:
+class Recorder(Forkable):
     """The queue and its thread. `put` is for the hot path; everything else may wait."""
 
     def __init__(
@@ -106,17 +106,6 @@ class Recorder:
         self._checkpoint_due = False
         self._complained: set[str] = set()
         self._purge.interrupt()
-
-    def before_fork(self) -> None:
-        """Let the thread end its turn, and close the connection: SQLite allows none to cross a fork ("How To Corrupt", 2.6)."""
-        self._forking = self._turning.acquire(timeout=PATIENCE)
-        if self._forking:
-            self.store.close()
-
-    def after_fork_in_parent(self) -> None:
-        """Go on; the next turn opens the database again."""
-        if self._forking:
-            self._turning.release()
 
     def after_fork_in_child(self) -> None:
         """Share nothing with the parent's thread. If its turn did not end in time, this process cannot use the database."""
