@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import shutil
 import sys
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.folder.mkdir(parents=True, exist_ok=True)
+        origin = f"http://{options.host}:{options.port}"
+        os.environ.setdefault("PRIVACY_BASE_URL", origin)  # links in mails are made from it alone
         settings = Privacy.from_sources(privacy_settings(options.folder)).settings
         if options.with_traffic:
             print("Inventing 30 days of visits, and sending them through the middleware …", flush=True)
@@ -32,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (PrivacyError, OSError) as error:
         print(f"demo_app: {error}", file=sys.stderr)
         return 1
-    print(_where_to_look(settings, f"http://{options.host}:{options.port}"), flush=True)
+    print(_where_to_look(settings, origin), flush=True)
     # No access log: it would hold the addresses that the middleware takes care not to keep.
     # Forwarded addresses are the middleware's business, see PRIVACY_TRUSTED_PROXIES.
     app = make_app(options.folder)
@@ -54,11 +57,14 @@ def _where_to_look(settings: Settings, origin: str) -> str:
 The website              {origin}/
 Its privacy statement    {origin}{settings.path}/
 A visitor's choice       {origin}{settings.path}/opt-out
+Ask for one's data       {origin}{settings.path}/requests/
+The mails it "sends"     {origin}/mails
 
 In another terminal, the figures, the forms' funnels, and what was sent with them:
   {_command(settings, "stats --by page")}
   {_command(settings, "forms")}
   {_command(settings, "submissions export --form questionnaire")}
+  {_command(settings, "requests list --all")}
 
 Ctrl-C stops it.
 """

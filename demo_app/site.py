@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,6 +18,7 @@ from privacy_middleware import PrivacyMiddleware
 
 from .content import JOB_OF, JOBS, OPENING_HOURS, POST_OF, POSTS, PRICES
 from .forms import FORMS, Form
+from .mails import SentMails
 
 HERE: Final = Path(__file__).parent
 DOWNLOADS: Final = {"price-list.pdf": "application/pdf", "card-templates.zip": "application/zip"}
@@ -27,13 +28,14 @@ page: Final = Jinja2Templates(HERE / "templates").TemplateResponse
 def make_app(folder: Path) -> Starlette:
     """Return the site as it is served; its visits are kept in `folder`."""
     app = make_site()
-    app.add_middleware(PrivacyMiddleware, **privacy_settings(folder))
+    app.state.mails = SentMails()
+    app.add_middleware(PrivacyMiddleware, send_mail=app.state.mails.send, **privacy_settings(folder))
     return app
 
 
-def privacy_settings(folder: Path) -> dict[str, str]:
+def privacy_settings(folder: Path) -> dict[str, Any]:
     """Return what the middleware is told, less what PRIVACY_* variables say: keywords would win over those."""
-    defaults = {"database_url": f"sqlite:///{folder / 'privacy.db'}", "policy": str(HERE / "privacy.toml")}
+    defaults: dict[str, Any] = {"database_url": f"sqlite:///{folder / 'privacy.db'}", "policy": str(HERE / "privacy.toml")}
     return {name: value for name, value in defaults.items() if f"PRIVACY_{name.upper()}" not in os.environ}
 
 
@@ -50,6 +52,7 @@ def make_site() -> Starlette:
         Route("/downloads/{file}", download),
         Route("/api/opening-hours", opening_hours),
         Route("/health", health),
+        Route("/mails", mails),
         Route("/robots.txt", robots),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
@@ -115,6 +118,11 @@ async def opening_hours(_: Request) -> Response:
 async def health(_: Request) -> Response:
     """Tell a monitor that the site is up."""
     return JSONResponse({"healthy": True})
+
+
+async def mails(request: Request) -> Response:
+    """Show the mails that a real site would have sent: privacy_middleware hands them to `send_mail`."""
+    return page(request, "mails.html", {"mails": request.app.state.mails.newest_first()}, headers={"Cache-Control": "no-store"})
 
 
 async def robots(_: Request) -> Response:

@@ -16,9 +16,11 @@ from .collect.form import FormIndex
 from .collect.visitor import client_address
 from .errors import KeyMissing, PrivacyError
 from .forms import Form
-from .privacy import SWITCHED_OFF, Privacy, VisitorPrivacy, excluded, visitor_privacy
+from .mail import Send as MailSender
+from .privacy import SWITCHED_OFF, Host, Privacy, VisitorPrivacy, excluded, visitor_privacy
 from .record.exit import SECONDS, flush_at_exit, flush_on_sigterm
 from .routes import RouteTemplates
+from .sources import DataSource
 from .waiting import answer_of
 from .watch import FormWatch, Message, Receive, Scope, Send, Watch
 
@@ -37,16 +39,28 @@ class PrivacyMiddleware:
 
     Args:
         app: any ASGI application.
+        sources: what else your app keeps of people, asked for overviews, corrections and erasures; see `privacy_middleware.sources`.
+        current_subject: a function of a Starlette `Request` that returns the e-mail address of who is signed in, or None; may be async.
+        send_mail: a function that sends a `privacy_middleware.mail.Mail`, in the place of PRIVACY_SMTP_URL; may be async.
         **settings: the settings of the README's table, in lower case; they win over the environment.
 
     Raises:
         SettingsError, DeclarationError: when a setting or privacy.toml is wrong; nothing is served then.
     """
 
-    def __init__(self, app: ASGIApp, /, **settings: Any) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        /,
+        *,
+        sources: Sequence[DataSource] = (),
+        current_subject: Callable[[Any], str | Awaitable[str | None] | None] | None = None,
+        send_mail: MailSender | None = None,
+        **settings: Any,
+    ) -> None:
         late = _in_event_loop()
         try:
-            privacy = Privacy.from_sources(settings)
+            privacy = Privacy.from_sources(settings, host=Host(sources, current_subject, send_mail))
             if privacy.declaration.forms and not late and not privacy.settings.disabled:
                 privacy.keys.check()
         except PrivacyError as error:
@@ -217,6 +231,7 @@ class PrivacyMiddleware:
             return
         self._prepared = True
         flush_at_exit(self.recorder)
+        flush_at_exit(self.privacy.clerk)
         if self._forms.forms:
             flush_at_exit(self.intake)
             if not self._keys_checked:

@@ -13,7 +13,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from .errors import DeclarationError
-from .forms import Field, Form, Outcome, Treatment, Unit, form_problems, spell_out
+from .forms import Correction, Field, Form, Outcome, Treatment, Unit, form_problems, spell_out
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -126,7 +126,12 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     def purpose(self, name: str) -> Purpose:
         """Return the declared purpose of that name; `statistics` and those of `FORM_PURPOSES` need no declaration."""
-        return next(purpose for purpose in (*self.purposes, *_GIVEN) if purpose.name == name)
+        return self.all_purposes[name]
+
+    @property
+    def all_purposes(self) -> dict[str, Purpose]:
+        """The purposes by name: those declared, and those that need no declaration."""
+        return {purpose.name: purpose for purpose in (*_GIVEN, *self.purposes)}
 
 
 def load_declaration(document: Mapping[str, Any]) -> Declaration:
@@ -160,7 +165,12 @@ def _explain(fault: str) -> str:
     return f"privacy.toml is not valid: {what} (at {place}); {remedy}, as in the README's example"
 
 
-_KNOWN_WORDS: Final = {"treatment": get_args(Treatment), "outcomes": get_args(Outcome), "unit": get_args(Unit)}
+_KNOWN_WORDS: Final = {
+    "treatment": get_args(Treatment),
+    "outcomes": get_args(Outcome),
+    "unit": get_args(Unit),
+    "correction": get_args(Correction),
+}
 _REMEDIES: Final = {
     "Expected `array`, got `str`": 'write it in brackets, like ["…"]',
     "Expected `array`, got `object`": "write its name in two pairs of brackets, like [[recipients]]",

@@ -17,6 +17,7 @@ import msgspec
 
 Treatment = Literal["keep", "length", "present", "choice", "bucket", "domain", "region", "hash", "redact", "file"]
 Outcome = Literal["accepted", "invalid", "failed"]
+Correction = Literal["review", "auto"]
 Unit = Literal["", "age", "month", "year", "decade"]
 
 METHODS: Final = ("POST", "PUT", "PATCH")
@@ -69,6 +70,8 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     letters: int = 2
     countries: tuple[str, ...] = ()
     """Whose national numbers `redact` looks for (ISO 3166); a list of European countries and the United States if empty."""
+    correction: Correction = "review"
+    """Whether its correction by the person waits for the owner's approval, or is taken over at once (`auto`)."""
     autocomplete: str = ""
     """The field's `autocomplete` attribute, so that a secret one is refused."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from fnmatch import translate
 from functools import cached_property
 from importlib.util import find_spec
@@ -18,13 +18,18 @@ from markupsafe import Markup
 from .collect.choice import Choice, Signal
 from .collect.hit import Rules
 from .declaration import Declaration, load_declaration
-from .errors import DeclarationError
+from .errors import DeclarationError, SettingsError
 from .forms import Form
+from .mail import Send, smtp
 from .record.intake import Intake
 from .record.keys import Keys
 from .record.recorder import Recorder
 from .record.spool import Spool
+from .rights.clerk import Clerk
+from .rights.erasure import SOURCES
+from .rights.office import Office
 from .settings import Settings, load_settings
+from .sources import DataSource
 from .statement.text import write_statement
 from .statement.versions import digest, in_force_since
 from .store.sqlite import SQLiteStore
@@ -32,10 +37,24 @@ from .store.sqlite import SQLiteStore
 logger = logging.getLogger("privacy_middleware")
 
 
+class Host(msgspec.Struct, frozen=True):
+    """What the host's code gives to the middleware besides settings."""
+
+    sources: Sequence[DataSource] = ()
+    """What else is kept of people, and must be asked for an overview, a correction, an erasure."""
+    current_subject: Callable[[Any], str | Awaitable[str | None] | None] | None = None
+    """Returns the e-mail address of who is signed in, of a Starlette `Request`; then no mail is needed as a proof."""
+    send_mail: Send | None = None
+    """Sends a `Mail` in the place of a mail server."""
+
+
+NO_HOST: Final = Host()
+
+
 class Privacy:
     """Everything that one wrapped app shares: what is in force, the recorder, and the secret keys."""
 
-    def __init__(self, settings: Settings, declaration: Declaration) -> None:
+    def __init__(self, settings: Settings, declaration: Declaration, host: Host = NO_HOST) -> None:
         self.settings = settings
         self.declaration = declaration
         self.store = SQLiteStore(settings.database_path)
@@ -61,7 +80,20 @@ class Privacy:
             count=self.recorder.count,
         )
         if declaration.forms:
-            self.recorder.absorb = self.intake.absorb
+            self.recorder.duties.append(self.intake.absorb)
+        self.host = host
+        self.office = Office(
+            settings=settings,
+            declaration=declaration,
+            vault=lambda: self.keys.vault,
+            spool=self.spool,
+            send=host.send_mail or _smtp(settings, declaration),
+            sources=tuple(host.sources),
+            statement=self.statement,
+            digest=lambda: self.statement_digest,
+        )
+        self.clerk = Clerk(SQLiteStore(settings.database_path), self.office, count=self.recorder.count)
+        self.recorder.duties.append(self.clerk.look)
         self.statement_since: int | None = None
         """Since when (epoch milliseconds) this statement is in force; None until the database was opened."""
 
@@ -72,9 +104,13 @@ class Privacy:
 
     def _note_statement(self, store: SQLiteStore) -> None:
         self.statement_since = in_force_since(store, self.statement, now=int(time.time() * 1000))
+        if self.host.sources or store.mark(SOURCES):
+            store.set_mark(SOURCES, len(self.host.sources))
 
     @classmethod
-    def from_sources(cls, keywords: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Privacy:
+    def from_sources(
+        cls, keywords: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, *, host: Host = NO_HOST
+    ) -> Privacy:
         """Build from keywords, environment and privacy.toml.
 
         Raises:
@@ -83,7 +119,8 @@ class Privacy:
         settings, document = load_settings(keywords, environ)
         declaration = load_declaration(document)
         _check_forms(settings, declaration)
-        return cls(settings, declaration)
+        _check_host(settings, declaration, host)
+        return cls(settings, declaration, host)
 
 
 class VisitorPrivacy(msgspec.Struct, frozen=True):
@@ -134,6 +171,25 @@ def excluded(settings: Settings) -> re.Pattern[str] | None:
     return re.compile("|".join(patterns)) if patterns else None
 
 
+def _smtp(settings: Settings, declaration: Declaration) -> Send | None:
+    sender = settings.mail_from or declaration.controller.email
+    return smtp(settings.smtp_url, sender=sender, name=declaration.controller.name) if settings.smtp_url else None
+
+
+def _check_host(settings: Settings, declaration: Declaration, host: Host) -> None:
+    problems = []
+    if settings.smtp_url and not (settings.mail_from or declaration.controller.email):
+        problems.append("PRIVACY_SMTP_URL is set, and nothing says whom mails are from; set PRIVACY_MAIL_FROM, or controller.email")
+    names = [getattr(source, "name", None) for source in host.sources]
+    if not all(isinstance(source, DataSource) and isinstance(source.name, str) and source.name for source in host.sources):
+        problems.append("sources holds what is no data source; each needs a name, and the methods export, correct and erase")
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    problems += [f"sources: {name!r} is the name of two; give each its own" for name in twice]
+    problems += [f"{name} must be a function" for name in ("current_subject", "send_mail") if not callable(getattr(host, name) or print)]
+    if problems and not settings.disabled:
+        raise SettingsError(problems)
+
+
 def _check_forms(settings: Settings, declaration: Declaration) -> None:
     if not declaration.forms or settings.disabled:
         return
@@ -164,4 +220,4 @@ def _check_countries(form: Form) -> None:
 
 def _extra_missing() -> str:
     """Return the name of a module that forms need and that is not installed, or ""."""
-    return next((name for name in ("cryptography", "python_multipart", "stdnum", "phonenumbers") if find_spec(name) is None), "")
+    return next((name for name in ("python_multipart", "stdnum", "phonenumbers") if find_spec(name) is None), "")

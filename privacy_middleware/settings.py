@@ -27,9 +27,14 @@ DEFAULT_POLICY: Final = "privacy.toml"
 SECRET_MIN_LENGTH: Final = 32
 LONGEST_RETENTION_DAYS: Final = 3660
 LONGEST_SHOWN: Final = 200
+LONGEST_DELAY_HOURS: Final = 14 * 24
+"""A month is all the time there is to erase."""
+SMTP_PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 AddressForm = Literal["truncated", "none", "full"]
+Deadlines = Literal["gdpr", "uk", "ccpa"]
+REQUEST_KINDS: Final = ("overview", "correction", "erasure", "restriction", "objection", "complaint")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +58,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     forms: tuple[dict[str, Any], ...] | None
     form_limit: int
     submission_wait_ms: int
+    smtp_url: str
+    mail_from: str
+    owner_email: str
+    deadlines: Deadlines
+    review: frozenset[str]
+    erasure_delay: int
+    """Hours."""
+    limits: dict[str, int]
+    """Requests in 24 hours, of one `address`, one `network`, and `all`."""
     disabled: bool
     origins: dict[str, str]
 
@@ -230,6 +244,50 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(_list(text))
 
 
+def _smtp_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in SMTP_PORTS and parts.hostname and parts.port != 0 and parts.path in ("", "/") and not parts.query
+    except ValueError:  # an impossible port
+        sound = False
+    if text and not sound:
+        raise ValueError("is not the address of a mail server; write smtp://, smtp+starttls:// or smtps://, and user:password@host:port")
+    return text
+
+
+def _email(text: str) -> str:
+    if text and not re.fullmatch(r"[^@\s<>,;:\"]+@[^@\s<>,;:\"]+", text):
+        raise ValueError("is not one e-mail address; write for example privacy@example.org")
+    return text
+
+
+def _kinds(text: str) -> frozenset[str]:
+    kinds = _names(text)
+    if kinds - set(REQUEST_KINDS):
+        raise ValueError(f"names what is no kind of request; known are {', '.join(REQUEST_KINDS)}")
+    return kinds
+
+
+def _hours(text: str) -> int:
+    """`0`, `12h`, `3d` -> hours."""
+    found = re.fullmatch(r"0|([0-9]{1,3})([hd])", text)
+    hours = int(found[1] or 0) * {"h": 1, "d": 24, None: 0}[found[2]] if found else LONGEST_DELAY_HOURS + 1
+    if hours > LONGEST_DELAY_HOURS:
+        raise ValueError(f"is not a time of up to {LONGEST_DELAY_HOURS // 24} days; write 0, 12h or 3d")
+    return hours
+
+
+def _limits(text: str) -> dict[str, int]:
+    """`address=5,network=20,all=500` -> numbers; what is not named stays as it is by default."""
+    limits = {"address": 5, "network": 20, "all": 500}
+    for entry in _list(text):
+        name, _, number = entry.partition("=")
+        if name not in limits or not (number.isascii() and number.isdigit()) or not 1 <= int(number) <= 1_000_000:
+            raise ValueError("is not a list of limits; write for example address=5,network=20,all=500 (requests in 24 hours)")
+        limits[name] = int(number)
+    return limits
+
+
 def _flag(text: str) -> bool:
     flags = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False, "": False}
     if text.lower() not in flags:
@@ -271,6 +329,15 @@ SETTINGS: Final = (
         _number(20, 10_000),
         "Milliseconds that an answer waits until the database holds the submission; then at most as long again, or 500, for the spool.",
     ),
+    Setting(
+        "smtp_url", "", _smtp_url, "The mail server: `smtp://`, `smtp+starttls://` or `smtps://`, with `user:password@` if it asks for one."
+    ),
+    Setting("mail_from", "", _email, "Whom mails are from. Empty: the controller's e-mail address."),
+    Setting("owner_email", "", _email, "Who is told of requests to review and of deadlines. Empty: the controller's e-mail address."),
+    Setting("deadlines", "gdpr", _choice("gdpr", "uk", "ccpa"), "The law whose periods hold for data requests: `gdpr`, `uk`, `ccpa`."),
+    Setting("review", "correction", _kinds, "Kinds of request that wait for your approval; `complaint` always does."),
+    Setting("erasure_delay", "0", _hours, "How long a confirmed erasure can be called off before it is done: `0`, `12h`, `3d`."),
+    Setting("limits", "address=5,network=20,all=500", _limits, "Data requests taken in 24 hours: of one address, one network, and in all."),
     Setting("disabled", "0", _flag, "`1` switches everything off: the app runs as if it were not wrapped."),
 )
 _NOT_IN_FILE: Final = ("policy", "secret_keys", "forms")
@@ -407,6 +474,8 @@ def _shown(setting: Setting, value: Any) -> str:
         return ",".join(str(form.get("name")) for form in value or ())
     if setting.name == "signals":
         return ",".join(f"{name}={'refuse' if on else 'ignore'}" for name, on in value.items())
+    if setting.name == "erasure_delay":
+        return f"{value}h" if value else "0"
     if isinstance(value, frozenset):
         value = sorted(value)
     return mask_url(" ".join(_text(value).split()))

@@ -101,6 +101,11 @@ def field_hash(root: bytes, *, form: str, field: str, text: str) -> str:
     return _keyed_hash(_derive(root, f"hash {form} {field}"), text)[:16].hex()
 
 
+def token_hash(root: bytes, purpose: str, text: str) -> bytes:
+    """Return a keyed hash of something that must be recognised and not be read, for one purpose."""
+    return _keyed_hash(_derive(root, f"token {purpose}"), text)
+
+
 def normalise_email(text: str) -> str:
     """Return the spelling under which an e-mail address is found, or "" if it is none.
 

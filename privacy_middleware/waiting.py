@@ -17,13 +17,13 @@ PATIENCE: Final = 3.0
 LOOK: Final = 0.005
 
 
-async def answer_of(future: Future[Result]) -> Result:
-    """Return what the recorder's thread answers.
+async def answer_of(future: Future[Result], *, patience: float = PATIENCE) -> Result:
+    """Return what a thread of ours answers, within `patience` seconds.
 
     Raises:
         TimeoutError, StoreError, sqlite3.Error: if the database cannot be used; the question is then withdrawn.
     """
-    end = monotonic() + PATIENCE
+    end = monotonic() + patience
     while not future.done():
         if monotonic() > end:
             future.cancel()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
-import re
-from datetime import date
-from typing import Final
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from typing import Any
 
 from ..errors import StoreError
 from ..privacy import Privacy
@@ -61,18 +61,6 @@ def a_date(text: str) -> date:
     return found
 
 
-def harmless(cell: str) -> str:
-    """Keep a spreadsheet from running a cell as a formula (OWASP, "CSV Injection"; ASVS 1.2.10)."""
-    cell = _FORMULA_WITHIN.sub("'", cell)  # a spreadsheet that takes ; for the separator begins a cell there
-    return "'" + cell if cell[:1] in _BREAKS or cell.lstrip(_INVISIBLE)[:1] in _BEGINS_FORMULA else cell
-
-
-_FORMULA_WITHIN: Final = re.compile(r"(?<=[;\t\r\n])(?=[ ]*(?:[=+@\uff1d\uff0b\uff20]|-[\w(]))")
-_BREAKS: Final = ("\t", "\r", "\n")
-_INVISIBLE: Final = " \t\r\n\0\u00a0\ufeff\u3000"
-_BEGINS_FORMULA: Final = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # full-width ones, too: some spreadsheets take them for the same
-
-
 def printable(text: str) -> str:
     """Show control characters instead of letting a terminal obey them; lines stay lines."""
     text = text.replace("\r\n", "\n")
@@ -91,3 +79,19 @@ def actor() -> str:
     except (KeyError, OSError):  # an account without a name, as in some containers
         name = f"uid {os.getuid()}"
     return f"{name} (command line)"
+
+
+def instant(milliseconds: int | None) -> str:
+    """Write an instant (epoch milliseconds) in UTC; "" if there is none."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds") if milliseconds is not None else ""
+
+
+def print_table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Print rows under headings, each cell in one line."""
+    widths = [max(len(column), *(len(str(row[column])) for row in rows)) if rows else len(column) for column in columns]
+    for cells in [columns, *([in_one_line(cell) if isinstance(cell := row[column], str) else cell for column in columns] for row in rows)]:
+        print(
+            "  ".join(
+                f"{cell:>{width}}" if isinstance(cell, int) else f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)
+            ).rstrip()
+        )

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import PrivacyError
-from . import keys, state, submissions, visits
+from . import audit, keys, mails, requests, state, submissions, visits
 from .common import printable
 
 
@@ -33,6 +33,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="privacy-middleware", description="Keep the promises of your privacy statement.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    for module in (state, visits, submissions, keys):
+    for module in (state, visits, submissions, requests, mails, audit, keys):
         module.add_commands(commands)
     return parser

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from ..collect.visitor import date_of, day_of
 from ..errors import VaultError
 from ..privacy import Privacy
 from ..record.purge import first_kept
+from ..rights import erasure, outbox
+from ..rights.requests import Request, find_all
 from ..settings import effective, settings_table
 from ..store import queries
 from .common import open_to_read
@@ -49,6 +52,9 @@ def _status(_: argparse.Namespace) -> int:
         salts = sorted(store.live_salts())
         purged = store.mark("purged")
         sent = store.rows(queries.SUBMISSION_COUNTS) if store.has_table("submission") else []
+        asked = find_all(store) if store.has_table("request") else []
+        mails = outbox.find(store) if store.has_table("mail") else []
+        to_replay = erasure.to_replay(privacy.office, store) if store.has_table("tombstone") else erasure.tombstones(privacy.office)
     finally:
         store.close()
     print(f"database    {store.path}, {sum(_sizes(store.path)) / 1e6:.1f} MB")
@@ -58,6 +64,10 @@ def _status(_: argparse.Namespace) -> int:
     print(f"purged      {date_of(purged) if purged else 'never yet'}")
     for row in sent:
         print(f"submissions {row['form']}: {row['submissions']}, since {date_of(row['first'])}")
+    for state, amount in Counter(request.state for request in asked).items():
+        print(f"requests    {state.replace('_', ' ')}: {amount}")
+    if mails:
+        print(f"mails       waiting: {len(mails)}")
     for name, amount in counters.items():
         kind, _, what = name.partition(".")
         if kind == "form" and what.rpartition(".")[2] in STEPS:
@@ -65,10 +75,35 @@ def _status(_: argparse.Namespace) -> int:
         print(f"{kind:11} {what}: {amount}")
     if not any(name.startswith("dropped.") for name in counters):
         print("dropped     no visits")
-    return _status_problems(privacy, salts, purged=purged, first=stored["first"])
+    problems = [
+        *_status_problems(privacy, salts, purged=purged, first=stored["first"]),
+        *_request_problems(privacy, asked, mails=len(mails), to_replay=len(to_replay)),
+    ]
+    for problem in problems:
+        print(f"problem     {problem}")
+    return 1 if problems else 0
 
 
-def _status_problems(privacy: Privacy, salts: Sequence[int], *, purged: int | None, first: int | None) -> int:
+def _request_problems(privacy: Privacy, asked: Sequence[Request], *, mails: int, to_replay: int) -> list[str]:
+    problems = []
+    now, office = int(time.time() * 1000), privacy.office
+    waiting = sum(request.state == "received" for request in asked)
+    if waiting and not office.can_ask:
+        problems.append(f"{waiting} data requests wait for a mail: set PRIVACY_BASE_URL and PRIVACY_SMTP_URL, or use `requests link`")
+    if mails and not privacy.settings.smtp_url:
+        problems.append(f"{mails} mails wait; unless your code gives send_mail, set PRIVACY_SMTP_URL, or send them yourself: `mails list`")
+    overdue = sum(request.is_open and request.due < now for request in asked)
+    if overdue:
+        problems.append(f"{overdue} data requests are past their deadline; see `privacy-middleware requests list`")
+    failing = sum(request.is_open and request.tries > 0 for request in asked)
+    if failing:
+        problems.append(f"{failing} data requests could not be done yet; see `privacy-middleware requests list`, and the app's log")
+    if to_replay:
+        problems.append(f"{to_replay} erasures are not in this database, which was restored from a backup: run `privacy-middleware replay`")
+    return problems
+
+
+def _status_problems(privacy: Privacy, salts: Sequence[int], *, purged: int | None, first: int | None) -> list[str]:
     problems = []
     if not _is_writable(privacy.store.path):
         problems.append(f"{privacy.store.path} or its folder cannot be written: nothing is recorded; mend the permissions")
@@ -84,9 +119,7 @@ def _status_problems(privacy: Privacy, salts: Sequence[int], *, purged: int | No
     problems += [f"{path} is a damaged copy; read what you can, then delete it: it holds visits" for path in privacy.store.set_asides()]
     if not privacy.declaration.controller.name:
         problems.append("the statement names nobody responsible; declare [controller] in privacy.toml")
-    for problem in problems:
-        print(f"problem     {problem}")
-    return 1 if problems else 0
+    return problems
 
 
 def _vault_problems(privacy: Privacy) -> list[str]:

@@ -1,28 +1,27 @@
-"""The commands about what people send with forms: `submissions`, `forms`, `audit`."""
+"""The commands about what people send with forms: `submissions` and `forms`."""
 
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import json
 import os
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from ..collect.treatment import Kept
+from ..collect.treatment import Kept, in_words
 from ..collect.visitor import date_of, day_number
 from ..errors import PrivacyError, VaultError
 from ..privacy import Privacy
-from ..record.submissions import Stored, answer, audit, find, find_one, read
+from ..record.submissions import Stored, answer, find, find_one, is_restricted, lookup_of, read
+from ..rights import audit
+from ..spreadsheet import write_csv
 from ..statistics.forms import FormReport, form_reports
-from ..store import queries
 from ..store.sqlite import SQLiteStore
-from .common import a_date, actor, harmless, in_one_line, open_store, open_to_read, printable
+from .common import a_date, actor, instant, open_store, open_to_read, print_table, printable
 
 LAST_DAY: Final = 2**31
 SHORT_ID: Final = 10
@@ -64,9 +63,6 @@ def add_commands(commands: Any) -> None:
     forms.add_argument("--format", choices=("table", "json", "csv"), default="table")
     forms.set_defaults(command=_forms)
 
-    audited = commands.add_parser("audit", help="show who opened or changed what")
-    audited.set_defaults(command=_audit)
-
 
 def _add_period(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="first", type=a_date, metavar="DATE", help="first day, like 2026-05-01 (default: all)")
@@ -105,9 +101,9 @@ def _list(options: argparse.Namespace) -> int:
     if options.format == "json":
         print(json.dumps(rows, indent=2))
     elif options.format == "csv":
-        _write_csv(sys.stdout, rows, list(_facts_names()))
+        write_csv(sys.stdout, rows, list(_facts_names()))
     else:
-        _print_table([{**row, "id": row["id"][:SHORT_ID]} for row in rows], list(_facts_names()))
+        print_table([{**row, "id": row["id"][:SHORT_ID]} for row in rows], list(_facts_names()))
     return 0
 
 
@@ -122,13 +118,9 @@ def _facts(stored: Stored) -> dict[str, str]:
         "form": stored.form,
         "purpose": stored.purpose,
         "outcome": stored.outcome,
-        "answered": _instant(stored.answered),
+        "answered": instant(stored.answered),
         "kept_until": str(date_of(stored.expires - 1)),
     }
-
-
-def _instant(milliseconds: int | None) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds") if milliseconds is not None else ""
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -136,16 +128,16 @@ def _show(options: argparse.Namespace) -> int:
     store = open_store(privacy)
     try:
         found = _find_all(store, options.ids)
-        _note(store, "show", " ".join(stored.id.hex() for stored in found))
+        _note(store, "show", " ".join(stored.id.hex() for stored in found), found)
         opened = [_open(privacy, store, stored) for stored in found]
     finally:
         store.close()
     for one in opened:
-        facts = _facts(one.stored) | ({"received": _instant(one.time)} if one.time is not None else {})
+        facts = _facts(one.stored) | ({"received": instant(one.time)} if one.time is not None else {})
         print("\n".join(f"{name:12} {value}" for name, value in facts.items() if value))
         for name, values in one.values.items():
             for value in values:
-                print(f"{printable(name):12} " + printable(_shown(value)).replace("\n", "\n" + " " * 13))
+                print(f"{printable(name):12} " + printable(in_words(value)).replace("\n", "\n" + " " * 13))
         print(f"problem      {one.fault}\n" if one.fault else "")
     return 1 if any(one.fault for one in opened) else 0
 
@@ -155,7 +147,11 @@ def _find_all(store: SQLiteStore, ids: Sequence[str]) -> list[Stored]:
     missing = [id_ for id_, stored in found.items() if stored is None]
     if missing:
         raise PrivacyError(f"no submission, or several, begin with {', '.join(missing)}; see `privacy-middleware submissions list`")
-    return [stored for stored in found.values() if stored is not None]
+    there = [stored for stored in found.values() if stored is not None]
+    restricted = [stored.id.hex()[:SHORT_ID] for stored in there if is_restricted(store, stored)]
+    if restricted:
+        raise PrivacyError(f"{', '.join(restricted)} may only be stored: so its person asked (`privacy-middleware requests list --all`)")
+    return there
 
 
 def _open(privacy: Privacy, store: SQLiteStore, stored: Stored) -> Opened:
@@ -165,9 +161,11 @@ def _open(privacy: Privacy, store: SQLiteStore, stored: Stored) -> Opened:
         return Opened(stored, None, {}, str(error))
 
 
-def _note(store: SQLiteStore, action: str, about: str) -> None:
+def _note(store: SQLiteStore, action: str, about: str, found: Sequence[Stored]) -> None:
+    """Note what is done; and for each person whom it is about, so that their overview can say so."""
     with store.transaction():
-        audit(store, now=_now(), actor=actor(), action=action, about=about)
+        for lookup in dict.fromkeys(lookup_of(store, stored) for stored in found) or (None,):
+            audit.note(store, now=_now(), actor=actor(), action=action, about=about, subject=lookup)
 
 
 def _now() -> int:
@@ -178,14 +176,14 @@ def _export(options: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
     store = open_store(privacy)
     try:
-        found = _find(privacy, store, options)
+        found = [stored for stored in _find(privacy, store, options) if not is_restricted(store, stored)]
         asked = " ".join(
             f"{n}={v}"
             for n, v in (("form", options.form), ("purpose", options.purpose), ("from", options.first), ("to", options.last))
             if v
         )
         ids = " ".join(stored.id.hex() for stored in found)
-        _note(store, "export", f"{len(found)} submissions {asked}".strip() + (f": {ids}" if ids else ""))
+        _note(store, "export", f"{len(found)} submissions {asked}".strip() + (f": {ids}" if ids else ""), found)
         opened = [_open(privacy, store, stored) for stored in found]
     finally:
         store.close()
@@ -219,7 +217,7 @@ def _new_file(path: Path) -> Any:
 
 
 def _as_json(one: Opened) -> dict[str, Any]:
-    facts: dict[str, Any] = {**_facts(one.stored), "received": _instant(one.time), "fields": one.values}
+    facts: dict[str, Any] = {**_facts(one.stored), "received": instant(one.time), "fields": one.values}
     return facts | ({"problem": one.fault} if one.fault else {})
 
 
@@ -234,18 +232,9 @@ def _export_csv(out: Any, opened: Sequence[Opened]) -> None:
         columns[name] = column
     rows = []
     for one in opened:
-        row = {**_facts(one.stored), "received": _instant(one.time) if not one.fault else _UNREADABLE}
-        rows.append(row | {columns[name]: "\n".join(map(_shown, values)) for name, values in one.values.items()})
-    _write_csv(out, rows, [*taken, *columns.values()])
-
-
-def _shown(value: Kept) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        size = value.get("size")
-        return f"{value.get('type')}, {'large' if size is None else f'{size} bytes'}"
-    return str(value)
+        row = {**_facts(one.stored), "received": instant(one.time) if not one.fault else _UNREADABLE}
+        rows.append(row | {columns[name]: "\n".join(map(in_words, values)) for name, values in one.values.items()})
+    write_csv(out, rows, [*taken, *columns.values()])
 
 
 def _answer(options: argparse.Namespace) -> int:
@@ -256,8 +245,7 @@ def _answer(options: argparse.Namespace) -> int:
         with store.transaction():
             for stored in found:
                 answer(store, stored, now=_now())
-            ids = " ".join(stored.id.hex() for stored in found)
-            audit(store, now=_now(), actor=actor(), action="answer", about=ids)
+        _note(store, "answer", " ".join(stored.id.hex() for stored in found), found)
     finally:
         store.close()
     print(f"{len(found)} noted as answered")
@@ -276,11 +264,11 @@ def _forms(options: argparse.Namespace) -> int:
     if options.format == "json":
         print(json.dumps([row | {"remarks": report.remarks} for row, report in zip(rows, reports, strict=True)], indent=2))
     elif options.format == "csv":
-        _write_csv(sys.stdout, rows, list(rows[0]) if rows else ["form"])
+        write_csv(sys.stdout, rows, list(rows[0]) if rows else ["form"])
     elif not reports:
         print("no form is declared; see the README, “Forms”")
     else:
-        _print_table(rows, list(rows[0]))
+        print_table(rows, list(rows[0]))
         for report in reports:
             for what, amount in report.remarks.items():
                 print(f"{report.form}: {what}: {amount}")
@@ -289,33 +277,3 @@ def _forms(options: argparse.Namespace) -> int:
 
 def _form_row(report: FormReport) -> dict[str, Any]:
     return {name: getattr(report, name) for name in ("form", "view", "sent", "invalid", "failed", "accepted", "abandoned")}
-
-
-def _audit(_: argparse.Namespace) -> int:
-    privacy = Privacy.from_sources()
-    store = open_to_read(privacy)
-    try:
-        rows = store.rows(queries.AUDITED) if store.has_table("audit") else []
-    finally:
-        store.close()
-    if not rows:
-        print("nobody has opened or changed anything yet")
-    for row in rows:
-        print(f"{_instant(row['time'])}  {in_one_line(row['actor'])}  {row['action']}  {in_one_line(row['object'])}")
-    return 0
-
-
-def _write_csv(out: Any, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow([harmless(column) for column in columns])
-    writer.writerows([harmless(cell) if isinstance(cell := row.get(column, ""), str) else cell for column in columns] for row in rows)
-
-
-def _print_table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    widths = [max(len(column), *(len(str(row[column])) for row in rows)) if rows else len(column) for column in columns]
-    for cells in [columns, *([in_one_line(cell) if isinstance(cell := row[column], str) else cell for column in columns] for row in rows)]:
-        print(
-            "  ".join(
-                f"{cell:>{width}}" if isinstance(cell, int) else f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)
-            ).rstrip()
-        )

@@ -21,8 +21,9 @@ from ..privacy import Privacy, excluded
 from ..record.access_log import Importer, Outcome, read_lines
 from ..record.purge import finish_purge, first_kept
 from ..settings import Settings
+from ..spreadsheet import harmless
 from ..statistics.reports import DIMENSIONS, Report, report
-from .common import a_date, harmless, open_store, open_to_read
+from .common import a_date, open_store, open_to_read
 
 logger = logging.getLogger("privacy_middleware")
 

@@ -30,6 +30,16 @@ MOST_TEXT: Final = 20_000
 CUT_MARK: Final = " … [cut]"
 
 
+def in_words(value: Kept) -> str:
+    """Write what is kept of one value as people read it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        size = value.get("size")
+        return f"{value.get('type')}, {'large' if size is None else f'{size} bytes'}"
+    return str(value)
+
+
 class Unfit(Exception):
     """A value that the field's treatment can make nothing of, or that must not be kept."""
 

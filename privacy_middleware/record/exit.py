@@ -11,6 +11,7 @@ import weakref
 from types import FrameType
 from typing import Any, Final
 
+from .fork import Forkable
 from .intake import Intake
 from .recorder import Recorder
 
@@ -20,7 +21,7 @@ SECONDS: Final = 2.0
 """Longest that an ending process waits for the database."""
 
 
-def flush_at_exit(recorder: Recorder | Intake) -> None:
+def flush_at_exit(recorder: Forkable) -> None:
     """Commit and close when the interpreter exits; a recorder that nobody uses any more is let go."""
     reference = weakref.ref(recorder)
 

@@ -36,6 +36,10 @@ class Forkable:
         """Begin with nothing of the parent's."""
         raise NotImplementedError
 
+    def close(self, timeout: float = 2.0) -> None:
+        """End the thread, after what is under way."""
+        raise NotImplementedError
+
 
 _known: weakref.WeakSet[Forkable] = weakref.WeakSet()
 

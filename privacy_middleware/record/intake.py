@@ -268,6 +268,7 @@ class Intake(Forkable):
         if not values:
             self._count(f"form.{form.name}.empty")
             return None
+        email = self._whose(form, values)
         return Submission(
             id=submissions.new_id(),
             form=form.name,
@@ -278,8 +279,9 @@ class Intake(Forkable):
             outcome=captured.outcome,
             statement=self._statement(),
             visitor=captured.visitor,
-            email=self._whose(form, values),
+            email=email,
             values=values,
+            came=now if email else 0,
         )
 
     def _whose(self, form: Form, values: dict[str, list[Kept]]) -> str:

@@ -18,14 +18,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import tzinfo
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from ..collect.form import FormIndex
 from ..collect.funnel import form_of, steps
-from ..collect.hit import Collector, Hit, Rules, without_person
+from ..collect.hit import KINDS, Collector, Hit, Rules, without_person
 from ..collect.visitor import Visitors, day_of, shortener
 from ..errors import PrivacyError, StoreError
 from ..settings import AddressForm
+from ..store import queries
 from ..store.sqlite import SQLiteStore
 from .fork import Forkable, mind_forks
 from .purge import DailyPurge
@@ -46,6 +47,16 @@ IDLE_PAUSE: Final = 0.5
 """Seconds between two looks at the queue. With these, kill -9 loses less than the last second."""
 MOST_COMMANDS: Final = 200
 LONGEST_RETRY: Final = 10.0
+
+
+class Seen(NamedTuple):
+    """How many hits of one kind are recorded of a visitor on one of the owner's days, and from when to when (epoch milliseconds)."""
+
+    day: int
+    kind: str
+    amount: int
+    first: int
+    last: int
 
 
 class Recorder(Forkable):
@@ -72,8 +83,8 @@ class Recorder(Forkable):
         self._opened = opened
         self._pepper = pepper
         self._forms = FormIndex(rules.forms)
-        self.absorb: Callable[[SQLiteStore], object] = bool
-        """Called each turn, to take in what waits in the spool."""
+        self.duties: list[Callable[[SQLiteStore], object]] = []
+        """Called each turn: to take in what waits in the spool, to see whether a data request is due."""
         self._salts = DaySalts(self.visitors, zone=zone, pepper=pepper)
         self._purge = DailyPurge(zone=zone, retention_days=retention_days, forms=rules.forms, complain=self._complain)
         self.clock = clock
@@ -189,6 +200,19 @@ class Recorder(Forkable):
         self.start()
         self._wake.set()
         return future
+
+    def seen(self, identity: bytes) -> Future[list[Seen]]:
+        """Say what is recorded under the pseudonyms that this identity has now, as kinds and counts, never pages."""
+
+        def look(store: SQLiteStore) -> list[Seen]:
+            pseudonyms = {salt.day: salt.pseudonym(identity) for salt in self._salts.living(store)}
+            return [
+                Seen(day, KINDS[row["kind"]], row["amount"], row["first"], row["last"])
+                for day, visitor in sorted(pseudonyms.items())
+                for row in store.rows(queries.SEEN, day=day, visitor=visitor)
+            ]
+
+        return self.submit(look)
 
     @property
     def is_idle(self) -> bool:
@@ -443,6 +467,7 @@ class Recorder(Forkable):
     def _upkeep(self) -> None:
         if self._checkpoint_due:
             self._checkpoint_due = not self.store.checkpoint()
-        self.absorb(self.store)
+        for duty in self.duties:
+            duty(self.store)
         if self._purge.step(self.store, now=self._now(), holder=self.holder):
             self._checkpoint_due = True

@@ -44,6 +44,8 @@ class Submission(msgspec.Struct, frozen=True, array_like=True):
     email: str
     """Normalised; "" if it is anonymous."""
     values: dict[str, list[Kept]]
+    came: int = 0
+    """The very moment, epoch milliseconds: to tell what came before an erasure. It is never written into the database."""
 
     def __repr__(self) -> str:
         """Without values: it may end up in a log or a traceback."""
@@ -96,16 +98,25 @@ def _keep_root(store: SQLiteStore, vault: Vault, key: bytes) -> None:
 
 def add(store: SQLiteStore, vault: Vault, submission: Submission) -> None:
     """Store a submission, in a transaction of the caller's. One that is there already stays as it is."""
-    if store.rows(queries.HAS_SUBMISSION, id=submission.id):
+    if store.rows(queries.HAS_SUBMISSION, id=submission.id) or _is_erased(store, vault, submission):
         return
     subject, key = _subject_of(store, vault, submission.email)
     row = msgspec.structs.asdict(submission)
     values, email, time = row.pop("values"), row.pop("email"), str(row.pop("time")).encode()
     sealed_time = seal(key, time, _place(submission.id, "time")) if email else None
+    del row["came"]
     store.execute(queries.ADD_SUBMISSION, **row, subject=subject, time=sealed_time)
     for name, value in values.items():
         sealed = seal(key, msgspec.json.encode(value), _field_place(submission.id, name))
         store.execute(queries.ADD_FIELD, submission=submission.id, name=name, value=sealed)
+
+
+def _is_erased(store: SQLiteStore, vault: Vault, submission: Submission) -> bool:
+    """Tell whether it is of somebody who has since been erased: it waited in a spool or queue, and must not come back."""
+    if not submission.email:
+        return False
+    rows = store.rows(queries.TOMBSTONE, lookup=blind_index(root_key(store, vault), submission.email))
+    return bool(rows) and (submission.came or submission.time) <= int(rows[0]["erased"])
 
 
 def _subject_of(store: SQLiteStore, vault: Vault, email: str) -> tuple[bytes, bytes]:
@@ -128,6 +139,75 @@ def _subject_key(vault: Vault, row: Mapping[str, Any]) -> bytes:
     return opened[:KEY_BYTES]
 
 
+def seal_anew(store: SQLiteStore, vault: Vault, data: bytes, place: str) -> tuple[bytes, bytes]:
+    """Seal something under a new key of its own, in a transaction of the caller's; returns the key's subject, and what is sealed.
+
+    To delete the subject is to destroy the key.
+    """
+    subject, key = _subject_of(store, vault, "")
+    return subject, seal(key, data, place)
+
+
+def seal_again(store: SQLiteStore, vault: Vault, subject: bytes, data: bytes, place: str) -> bytes:
+    """Seal something under the key of a subject.
+
+    Raises:
+        VaultError: if that key is destroyed, or cannot be opened.
+    """
+    return seal(_key_of(store, vault, subject), data, place)
+
+
+def open_sealed(store: SQLiteStore, vault: Vault, subject: bytes, data: bytes, place: str) -> bytes:
+    """Open what was sealed under the key of a subject for the same place.
+
+    Raises:
+        VaultError: if it cannot be opened.
+    """
+    return unseal(_key_of(store, vault, subject), data, place)
+
+
+def _key_of(store: SQLiteStore, vault: Vault, subject: bytes) -> bytes:
+    rows = store.rows(queries.SUBJECT_KEY, id=subject)
+    if not rows:
+        raise VaultError("the key of this is destroyed; it cannot be read any more")
+    return _subject_key(vault, rows[0])
+
+
+def subject_of(store: SQLiteStore, lookup: bytes) -> bytes | None:
+    """Return the data subject that a blind index stands for, if anything of theirs is kept."""
+    rows = store.rows(queries.SUBJECT, lookup=lookup)
+    return rows[0]["id"] if rows else None
+
+
+def lookup_of(store: SQLiteStore, stored: Stored) -> bytes | None:
+    """Return the blind index of the person whom a submission belongs to; None if it is anonymous."""
+    rows = store.rows(queries.SUBJECT_KEY, id=stored.subject)
+    return rows[0]["lookup"] if rows else None
+
+
+def is_restricted(store: SQLiteStore, stored: Stored) -> bool:
+    """Tell whether a submission may only be stored, as its person asked (GDPR art. 18)."""
+    rows = store.rows(queries.RESTRICTED, id=stored.subject)
+    return bool(rows) and rows[0]["restricted"] is not None
+
+
+def of_subject(store: SQLiteStore, subject: bytes) -> list[Stored]:
+    """Return the submissions of a data subject."""
+    return [Stored(**row) for row in store.rows(queries.SUBMISSIONS_OF, subject=subject)]
+
+
+def change_field(store: SQLiteStore, vault: Vault, stored: Stored, *, name: str, values: list[Kept]) -> None:
+    """Put other values in the place of those of a field, in a transaction of the caller's."""
+    sealed = seal_again(store, vault, stored.subject, msgspec.json.encode(values), _field_place(stored.id, name))
+    store.execute(queries.SET_FIELD, submission=stored.id, name=name, value=sealed)
+
+
+def delete(store: SQLiteStore, id_: bytes) -> None:
+    """Delete a submission with its fields, in a transaction of the caller's."""
+    store.execute(queries.PURGE_FIELDS, id=id_)
+    store.execute(queries.PURGE_SUBMISSION, id=id_)
+
+
 def find(store: SQLiteStore, *, first: int, last: int, form: str = "", purpose: str = "") -> list[Stored]:
     """Return the submissions of days `first` to `last`; of one form or purpose, if it is given."""
     rows = store.rows(queries.SUBMISSIONS, first=first, last=last, form=form, purpose=purpose)
@@ -146,10 +226,7 @@ def read(store: SQLiteStore, vault: Vault, stored: Stored) -> tuple[int | None, 
     Raises:
         KeyMissing: if a secret key is not given. VaultError: if something was changed, or moved from its place.
     """
-    rows = store.rows(queries.SUBJECT_KEY, id=stored.subject)
-    if not rows:
-        raise VaultError("the key of this submission is destroyed; it cannot be read any more")
-    key = _subject_key(vault, rows[0])
+    key = _key_of(store, vault, stored.subject)
     time = int(unseal(key, stored.time, _place(stored.id, "time"))) if stored.time is not None else None
     return time, {
         row["name"]: msgspec.json.decode(unseal(key, row["value"], _field_place(stored.id, row["name"])))
@@ -174,19 +251,13 @@ def purge(store: SQLiteStore, forms: Sequence[Form], *, today: int, most: int = 
             with store.transaction():
                 ids = [row["id"] for row in store.rows(queries.EXPIRED, today=today, form=name, before=before, most=most)]
                 for id_ in ids:
-                    store.execute(queries.PURGE_FIELDS, id=id_)
-                    store.execute(queries.PURGE_SUBMISSION, id=id_)
+                    delete(store, id_)
                 if ids:
                     store.execute(queries.PURGE_SUBJECTS)
             purged += len(ids)
             if len(ids) < most:
                 break
     return purged
-
-
-def audit(store: SQLiteStore, *, now: int, actor: str, action: str, about: str) -> None:
-    """Note who did what with which submissions, in a transaction of the caller's."""
-    store.execute(queries.AUDIT, time=now, actor=actor, action=action, object=about)
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------------

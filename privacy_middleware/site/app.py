@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..privacy import Privacy
 from .pages import HEADERS, Pages, base_path
+from .requests import request_routes
 from .visitor import visitor_routes
 
 _STYLE_HEADERS: Final = {"cache-control": "max-age=3600", "x-content-type-options": "nosniff"}
@@ -35,7 +36,7 @@ def make_site(privacy: Privacy) -> ASGIApp:
         return Response(style, media_type="text/css", headers=_STYLE_HEADERS)
 
     app = Starlette(
-        routes=[*visitor_routes(privacy, pages), Route("/style.css", show_style, methods=["GET"])],
+        routes=[*visitor_routes(privacy, pages), *request_routes(privacy, pages), Route("/style.css", show_style, methods=["GET"])],
         exception_handlers={404: not_found, 405: not_allowed},
     )
     app.router.redirect_slashes = False  # it would build the address from the Host header

@@ -45,6 +45,23 @@ class Pages:
         text = self._environment.get_template(template).render(base=base, **values)
         return HTMLResponse(text, status, {**HEADERS, "link": f'<{base}/>; rel="privacy-policy"'})
 
+    def busy(self, request: Request, *, seconds: int = 60) -> Response:
+        """Return the page that says that the database cannot be reached just now, and that nothing was done."""
+        response = self.render(request, "busy.html", status=503)
+        response.headers["retry-after"] = str(seconds)
+        return response
+
+    def text(self, template: str, **values: Any) -> str:
+        """Return a rendered template that is no page of the site."""
+        return self._environment.get_template(template).render(**values)
+
+    @staticmethod
+    def private(response: Response) -> Response:
+        """Keep the address of a page, which is a secret, from everybody else, and the page from search engines."""
+        response.headers["referrer-policy"] = "no-referrer"
+        response.headers["x-robots-tag"] = "noindex, nofollow"
+        return response
+
     @staticmethod
     def say(text: str, status: int) -> Response:
         """Return one sentence in plain text."""

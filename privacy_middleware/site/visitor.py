@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, tzinfo
+from typing import Final
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -13,14 +14,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..collect.choice import ALLOWED, COOKIE, REFUSED, Choice, choice_cookie, read_choice, stale_cookie
-from ..collect.visitor import client_address, identity_of
+from ..collect.visitor import client_address, date_of, identity_of
 from ..errors import StoreError
 from ..privacy import Privacy
+from ..record.recorder import Seen
 from ..waiting import answer_of
 from .origin import is_same_origin
 from .pages import Pages
 
-_UNREACHABLE = (TimeoutError, StoreError, sqlite3.Error)
+UNREACHABLE: Final = (TimeoutError, StoreError, sqlite3.Error)
+NOT_OURS: Final = "This form must be sent from this website's own page."
 _markdown = MarkdownIt("commonmark", {"html": False})
 
 
@@ -30,6 +33,7 @@ def visitor_routes(privacy: Privacy, pages: Pages) -> list[Route]:
     return [
         Route("/", visitor.statement, methods=["GET"]),
         Route("/opt-out", visitor.choice, methods=["GET", "POST"]),
+        Route("/my-browser", visitor.my_browser, methods=["GET", "POST"]),
     ]
 
 
@@ -63,19 +67,48 @@ class VisitorPages:
     async def _choose(self, request: Request) -> Response:
         """Keep the visitor's choice in a cookie; a refusal also deletes what is recorded under their pseudonyms."""
         if not is_same_origin(request, self.privacy.settings.base_url):
-            return self.pages.say("This form must be sent from this website's own page.", 403)
-        answer = parse_choice(await _short_body(request))
+            return self.pages.say(NOT_OURS, 403)
+        answer = parse_choice(await read_body(request, most=1000))
         if answer is None:
             return self.pages.say("The form was sent without a choice. Go back, and press one of the buttons.", 400)
-        deleted = await self._delete_hits(request) if answer == REFUSED else None
-        self.privacy.recorder.count(f"choice.{answer}")
+        deleted = await delete_hits(request, self.privacy) if answer == REFUSED else None
         done = {"answer": answer, "deleted": deleted}
         response = self._choice_page(request, Choice(answer, self._choice(request).signal), done=done)
-        secure = _is_https(request, self.privacy)
-        response.headers.append("set-cookie", choice_cookie(answer, secure=secure))
-        if secure and COOKIE in request.cookies:
-            response.headers.append("set-cookie", stale_cookie())
+        keep_choice(request, response, self.privacy, answer)
         return response
+
+    async def my_browser(self, request: Request) -> Response:
+        """Show what is recorded under this browser's pseudonyms, as kinds and counts; a POST erases it, and may refuse from then on."""
+        if request.method == "POST":
+            return await self._erase_my_browser(request)
+        try:
+            seen = await answer_of(self.privacy.recorder.seen(identity_here(request, self.privacy)))
+        except UNREACHABLE:
+            return self.pages.busy(request)
+        return self._my_browser_page(request, seen)
+
+    async def _erase_my_browser(self, request: Request) -> Response:
+        if not is_same_origin(request, self.privacy.settings.base_url):
+            return self.pages.say(NOT_OURS, 403)
+        action = {b"action=erase": "erase", b"action=refuse": "refuse"}.get((await read_body(request, most=1000)).strip())
+        if action is None:
+            return self.pages.say("The form was sent without a choice. Go back, and press one of the buttons.", 400)
+        deleted = await delete_hits(request, self.privacy)
+        if deleted is None:
+            return self.pages.busy(request)
+        response = self._my_browser_page(request, [], deleted=deleted, refused=action == "refuse")
+        if action == "refuse":
+            keep_choice(request, response, self.privacy, REFUSED)
+        return response
+
+    def _my_browser_page(self, request: Request, seen: Sequence[Seen], *, deleted: int | None = None, refused: bool = False) -> Response:
+        zone = self.privacy.settings.zone
+        rows = [(date_of(one.day), one.kind, one.amount, _hour(one.first, zone), _hour(one.last, zone)) for one in seen]
+        opted_out = refused or self._choice(request).opted_out
+        has_visitors = "visitor" in self.privacy.recorder.rules.items
+        return self.pages.render(
+            request, "my_browser.html", rows=rows, deleted=deleted, refused=refused, opted_out=opted_out, has_visitors=has_visitors
+        )
 
     def _choice(self, request: Request) -> Choice:
         return read_choice(request.headers.raw, self.privacy.settings.signals, secure=request.url.scheme == "https")
@@ -95,18 +128,40 @@ class VisitorPages:
             self.pages.allow_frames(response, self.privacy.settings.frame_ancestors)
         return response
 
-    async def _delete_hits(self, request: Request) -> int | None:
-        """Delete this browser's hits of today and yesterday; None if the database could not be reached in time."""
-        settings = self.privacy.settings
-        peer = request.client.host if request.client else ""
-        forwarded = [value for name, value in request.headers.raw if name == b"x-forwarded-for"]
-        address = client_address(peer, forwarded, settings.trusted_proxies) if settings.trusted_proxies else peer
-        headers = dict(request.headers.raw)  # of several lines the last counts, as where visits are recorded
-        identity = identity_of(address, headers.get(b"user-agent", b""), headers.get(b"host", b""))
-        try:
-            return await answer_of(self.privacy.recorder.forget(identity))
-        except _UNREACHABLE:
-            return None
+
+def _hour(instant: int, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(instant / 1000, zone).strftime("%H:%M")
+
+
+def address_of(request: Request, privacy: Privacy) -> str:
+    """Return the visitor's address, behind trusted proxies too."""
+    peer = request.client.host if request.client else ""
+    forwarded = [value for name, value in request.headers.raw if name == b"x-forwarded-for"]
+    trusted = privacy.settings.trusted_proxies
+    return client_address(peer, forwarded, trusted) if trusted else peer
+
+
+def identity_here(request: Request, privacy: Privacy) -> bytes:
+    """Return what this browser's pseudonyms are made of."""
+    headers = dict(request.headers.raw)  # of several lines the last counts, as where visits are recorded
+    return identity_of(address_of(request, privacy), headers.get(b"user-agent", b""), headers.get(b"host", b""))
+
+
+async def delete_hits(request: Request, privacy: Privacy) -> int | None:
+    """Delete this browser's hits of today and yesterday; None if the database could not be reached in time."""
+    try:
+        return await answer_of(privacy.recorder.forget(identity_here(request, privacy)))
+    except UNREACHABLE:
+        return None
+
+
+def keep_choice(request: Request, response: Response, privacy: Privacy, answer: str) -> None:
+    """Keep a choice in this browser's cookie, and count it without identity."""
+    privacy.recorder.count(f"choice.{answer}")
+    secure = _is_https(request, privacy)
+    response.headers.append("set-cookie", choice_cookie(answer, secure=secure))
+    if secure and COOKIE in request.cookies:
+        response.headers.append("set-cookie", stale_cookie())
 
 
 async def statement_date(privacy: Privacy) -> date | None:
@@ -114,7 +169,7 @@ async def statement_date(privacy: Privacy) -> date | None:
     if privacy.statement_since is None:
         try:
             await answer_of(privacy.recorder.submit(lambda _: None))
-        except _UNREACHABLE:
+        except UNREACHABLE:
             return None
     since = privacy.statement_since
     return None if since is None else datetime.fromtimestamp(since / 1000, privacy.settings.zone).date()
@@ -125,12 +180,12 @@ def parse_choice(body: bytes) -> str | None:
     return {b"choice=refuse": REFUSED, b"choice=allow": ALLOWED}.get(body.strip())
 
 
-async def _short_body(request: Request) -> bytes:
-    """Read what the form can be at most; anything longer is not our form."""
+async def read_body(request: Request, *, most: int) -> bytes:
+    """Read what a form can be at most, in bytes; anything longer is not our form."""
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > 1000:
+        if len(body) > most:
             return b""
     return body
 

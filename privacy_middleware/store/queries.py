@@ -243,12 +243,15 @@ ANSWER: Final = "/* submissions.answer */ UPDATE submission SET answered = :now 
 SUBMISSION_COUNTS: Final = """/* status.submissions */
 SELECT form, COUNT(*) AS submissions, MIN(day) AS first FROM submission GROUP BY form ORDER BY form"""
 
-_EXPIRED: Final = "SELECT id FROM submission WHERE expires <= :today OR (form = :form AND day < :before) LIMIT :most"
-EXPIRED: Final = f"/* purge.submissions */ {_EXPIRED}"
+EXPIRED: Final = """/* purge.submissions */
+SELECT submission.id FROM submission JOIN subject ON subject.id = submission.subject
+WHERE (expires <= :today OR (form = :form AND day < :before)) AND subject.restricted IS NULL LIMIT :most"""
 PURGE_FIELDS: Final = "/* purge.submissions */ DELETE FROM field WHERE submission = :id"
 PURGE_SUBMISSION: Final = "/* purge.submissions */ DELETE FROM submission WHERE id = :id"
 PURGE_SUBJECTS: Final = """/* purge.submissions */
-DELETE FROM subject WHERE NOT EXISTS (SELECT 1 FROM submission WHERE submission.subject = subject.id)"""
+DELETE FROM subject
+WHERE NOT EXISTS (SELECT 1 FROM submission WHERE submission.subject = subject.id)
+    AND id NOT IN (SELECT subject FROM request WHERE subject IS NOT NULL) AND id NOT IN (SELECT subject FROM mail)"""
 PURGE_AUDIT: Final = "/* purge.audit */ DELETE FROM audit WHERE time < :before"
 
 OTHER_KEYS: Final = """/* keys.rotate */
@@ -259,8 +262,106 @@ SELECT master, COUNT(*) AS subjects, COUNT(lookup) AS found FROM subject GROUP B
 LOOKUPS: Final = "/* keys.abandon */ SELECT id, lookup, master, sealed FROM subject WHERE lookup IS NOT NULL"
 FORGET_LOOKUP: Final = "/* keys.abandon */ UPDATE subject SET lookup = NULL WHERE id = :id"
 
-AUDIT: Final = "/* audit.add */ INSERT INTO audit (time, actor, action, object) VALUES (:time, :actor, :action, :object)"
-AUDITED: Final = "/* audit.read */ SELECT time, actor, action, object FROM audit ORDER BY id"
+LAST_AUDIT: Final = "/* audit.chain */ SELECT chain FROM audit ORDER BY id DESC LIMIT 1"
+ADD_AUDIT: Final = """/* audit.add */
+INSERT INTO audit (time, actor, action, object, subject, chain) VALUES (:time, :actor, :action, :object, :subject, :chain)"""
+AUDITED: Final = "/* audit.read */ SELECT id, time, actor, action, object, subject, chain FROM audit ORDER BY id"
+AUDITED_OF: Final = "/* overview.accesses */ SELECT time, action FROM audit WHERE subject = :subject ORDER BY id"
 
 FORM_COUNTS: Final = """/* funnel.counts */
 SELECT name, SUM(amount) AS amount FROM counter WHERE name LIKE 'form.%' AND day BETWEEN :first AND :last GROUP BY name ORDER BY name"""
+
+# --- data requests ---------------------------------------------------------------------------------------------------------
+
+ADD_REQUEST: Final = """/* requests.add */
+INSERT INTO request (id, kind, state, lookup, subject, created, due, statement, sealed)
+VALUES (:id, :kind, :state, :lookup, :subject, :created, :due, :statement, :sealed)"""
+_REQUEST: Final = "SELECT * FROM request"
+REQUEST: Final = f"/* requests.find */ {_REQUEST} WHERE id = :id"
+REQUESTS: Final = f"/* requests.find */ {_REQUEST} ORDER BY created, id"
+REQUESTS_LIKE: Final = f"/* requests.find */ {_REQUEST} WHERE hex(id) LIKE :prefix || '%' LIMIT 2"
+REQUESTS_OF: Final = f"/* requests.of */ {_REQUEST} WHERE lookup = :lookup ORDER BY created, id"
+REQUESTS_IN: Final = f"/* clerk.turn */ {_REQUEST} WHERE state = :state AND closed IS NULL ORDER BY created, id LIMIT :most"
+REQUESTS_TO_DO: Final = f"/* clerk.turn */ {_REQUEST} WHERE state = 'confirmed' AND acts <= :now ORDER BY acts, id LIMIT :most"
+REQUESTS_DUE: Final = f"/* clerk.remind */ {_REQUEST} WHERE closed IS NULL AND due <= :before ORDER BY due, id"
+DO_DUPLICATE: Final = """/* requests.duplicates */
+SELECT id FROM request WHERE lookup = :lookup AND kind = :kind AND id <> :id AND state IN ('confirmed', 'in_review')"""
+SET_STATE: Final = """/* requests.state */
+UPDATE request SET state = :state, due = :due, confirmed = :confirmed, acts = :acts, closed = :closed, tries = 0
+WHERE id = :id AND state = :before"""
+SET_SEALED: Final = "/* requests.sealed */ UPDATE request SET sealed = :sealed WHERE id = :id"
+SET_DUE: Final = "/* requests.extend */ UPDATE request SET due = :due, extended = 1, reminded = 0 WHERE id = :id"
+SET_REMINDED: Final = "/* clerk.remind */ UPDATE request SET reminded = :reminded WHERE id = :id"
+SET_TRIES: Final = "/* clerk.turn */ UPDATE request SET tries = :tries, acts = :acts WHERE id = :id"
+DETACH: Final = "/* requests.detach */ UPDATE request SET lookup = NULL, subject = NULL, sealed = NULL WHERE id = :id"
+DELETE_REQUEST: Final = "/* requests.purge */ DELETE FROM request WHERE id = :id"
+DELETE_LINKS: Final = "/* requests.detach */ DELETE FROM link WHERE request = :request AND purpose <> :but"
+DELETE_STEPS: Final = "/* requests.detach */ DELETE FROM step WHERE request = :request"
+DELETE_SUBJECT: Final = "/* requests.detach */ DELETE FROM subject WHERE id = :id"
+MAILS_OF: Final = "/* requests.detach */ SELECT id, subject FROM mail WHERE request = :request"
+UNPROVEN: Final = "/* requests.lapse */ SELECT id FROM request WHERE state = 'awaiting_confirmation' AND created <= :before"
+UNEDITED: Final = """/* requests.lapse */
+SELECT id FROM request WHERE kind = 'correction' AND state = 'confirmed' AND acts IS NULL AND confirmed <= :before"""
+LONG_CLOSED: Final = "/* requests.purge */ SELECT id FROM request WHERE closed <= :before"
+ANY_DUTY: Final = """/* clerk.look */
+SELECT EXISTS (SELECT 1 FROM mail WHERE (due <= :now AND :can_send) OR expires <= :now)
+    OR EXISTS (SELECT 1 FROM request WHERE closed IS NULL AND ((state = 'received' AND :can_ask) OR acts <= :now
+        OR (state = 'awaiting_confirmation' AND created <= :unproven) OR (kind = 'correction' AND acts IS NULL AND confirmed <= :unedited)
+        OR (reminded = 0 AND due <= :remind) OR (reminded = 1 AND due <= :last)))
+    OR EXISTS (SELECT 1 FROM request WHERE closed <= :closed)
+    OR EXISTS (SELECT 1 FROM link WHERE expires <= :now)
+    OR EXISTS (SELECT 1 FROM step WHERE sealed IS NOT NULL AND made <= :unedited)
+    OR EXISTS (SELECT 1 FROM attempt WHERE hour < :hour) AS duty"""
+
+ADD_LINK: Final = """/* links.make */
+INSERT INTO link (hash, request, purpose, expires, uses) VALUES (:hash, :request, :purpose, :expires, :uses)"""
+LINK: Final = "/* links.find */ SELECT request, purpose, expires, uses FROM link WHERE hash = :hash"
+USE_LINK: Final = """/* links.use */
+UPDATE link SET uses = uses - 1 WHERE uses > 0 AND EXISTS (
+    SELECT 1 FROM link own WHERE own.hash = :hash AND own.uses > 0 AND own.request = link.request AND own.purpose = link.purpose)"""
+PURGE_LINKS: Final = "/* links.purge */ DELETE FROM link WHERE expires <= :now"
+
+ADD_MAIL: Final = """/* outbox.add */
+INSERT INTO mail (id, request, subject, kind, due, expires, sealed) VALUES (:id, :request, :subject, :kind, :due, :expires, :sealed)"""
+_MAIL: Final = "SELECT id, request, subject, kind, due, attempts, sealed FROM mail"
+DUE_MAILS: Final = f"/* outbox.due */ {_MAIL} WHERE due <= :now ORDER BY due, id LIMIT :most"
+EXPIRED_MAILS: Final = "/* outbox.expired */ SELECT id, subject, kind FROM mail WHERE expires <= :now"
+CLAIM_MAIL: Final = "/* outbox.claim */ UPDATE mail SET due = :due, attempts = attempts + 1 WHERE id = :id AND attempts = :attempts"
+DELETE_MAIL: Final = "/* outbox.remove */ DELETE FROM mail WHERE id = :id"
+MAILS: Final = f"/* outbox.list */ {_MAIL} ORDER BY due, id"
+MAILS_LIKE: Final = f"/* outbox.find */ {_MAIL} WHERE hex(id) LIKE :prefix || '%' LIMIT 2"
+
+STEPS: Final = "/* sources.steps */ SELECT source, outcome, made, sealed FROM step WHERE request = :request ORDER BY source"
+ADD_STEP: Final = """/* sources.steps */
+INSERT INTO step (request, source, outcome, made, sealed) VALUES (:request, :source, :outcome, :made, :sealed)
+ON CONFLICT (request, source) DO UPDATE SET outcome = excluded.outcome, made = excluded.made, sealed = excluded.sealed"""
+PURGE_STEPS: Final = "/* sources.steps */ DELETE FROM step WHERE sealed IS NOT NULL AND made <= :before"
+
+SUBMISSIONS_OF: Final = "/* overview.submissions */ SELECT * FROM submission WHERE subject = :subject ORDER BY day, form, id"
+VISIT_OF: Final = """/* overview.visits */
+SELECT hit.day, hit.time, hit.kind, page.path FROM hit JOIN page ON page.id = hit.page
+WHERE hit.day = :day AND hit.visitor = :visitor ORDER BY hit.time, hit.id"""
+SEEN: Final = """/* my_browser.kinds */
+SELECT kind, COUNT(*) AS amount, MIN(time) AS first, MAX(time) AS last FROM hit
+WHERE day = :day AND visitor = :visitor GROUP BY kind ORDER BY kind"""
+SET_FIELD: Final = "/* correction.apply */ UPDATE field SET value = :value WHERE submission = :submission AND name = :name"
+RESTRICT: Final = "/* restriction.set */ UPDATE subject SET restricted = :since WHERE lookup = :lookup"
+RESTRICTED: Final = "/* restriction.find */ SELECT restricted FROM subject WHERE id = :id"
+
+LEFT: Final = """/* erasure.left */
+SELECT (SELECT COUNT(*) FROM subject WHERE lookup = :lookup OR id = :subject)
+    + (SELECT COUNT(*) FROM submission WHERE subject = :subject)
+    + (SELECT COUNT(*) FROM field WHERE submission IN (SELECT id FROM submission WHERE subject = :subject))
+    + (SELECT COUNT(*) FROM request WHERE lookup = :lookup) AS amount"""
+ADD_TOMBSTONE: Final = """/* erasure.tombstone */
+INSERT INTO tombstone (lookup, erased) VALUES (:lookup, :erased)
+ON CONFLICT (lookup) DO UPDATE SET erased = excluded.erased WHERE excluded.erased > tombstone.erased"""
+TOMBSTONE: Final = "/* submissions.add */ SELECT erased FROM tombstone WHERE lookup = :lookup"
+TOMBSTONES: Final = "/* erasure.replay */ SELECT lookup, erased FROM tombstone"
+
+ATTEMPTS: Final = "/* limits.count */ SELECT hour, amount FROM attempt WHERE bucket = :bucket AND hour > :since ORDER BY hour"
+ADD_ATTEMPT: Final = """/* limits.count */
+INSERT INTO attempt (bucket, hour, amount) VALUES (:bucket, :hour, 1)
+ON CONFLICT (bucket, hour) DO UPDATE SET amount = attempt.amount + 1"""
+FORGET_ATTEMPTS: Final = "/* erasure.attempts */ DELETE FROM attempt WHERE bucket = :bucket"
+PURGE_ATTEMPTS: Final = "/* limits.purge */ DELETE FROM attempt WHERE hour < :before"

@@ -1,0 +1,289 @@
+"""Erases a person: their key, their rows everywhere, what the host's sources hold; counts what is left, and makes sure that it stays so.
+
+Each step is stored when it is done: after a crash between any two, the erasure goes on where it was, and nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from ..collect.treatment import Kept as Value
+from ..errors import PrivacyError, StoreError, VaultError
+from ..record import submissions
+from ..record.intake import absorb
+from ..record.submissions import Stored, root_key
+from ..sources import DataSource, Erased, Kept
+from ..store import queries
+from ..store.sqlite import SQLiteStore
+from ..vault import blind_index, normalise_email
+from . import audit, limits, mails, outbox
+from .office import Office, call
+from .requests import Particulars, Request, close, detach, get, of_person, open_request, particulars, tell_owner
+
+logger = logging.getLogger("privacy_middleware")
+Outcome = Erased | Kept
+MOST_ABSORBED: Final = 1000
+SOURCES: Final = "sources"
+"""The mark under which the app notes how many sources it has: the command line does not see them."""
+
+
+class SourcesFailed(PrivacyError):
+    """Some of the host's sources could not do their part; `names` says which. They are asked again."""
+
+    def __init__(self, faults: dict[str, str]) -> None:
+        self.names = list(faults)
+        super().__init__("; ".join(f"the source {name!r} failed ({fault})" for name, fault in faults.items()))
+
+
+class Held(NamedTuple):
+    """What is held of a person, before it is erased."""
+
+    submissions: dict[str, int]
+    """How many, by form."""
+    requests: int
+    sources: list[str]
+    """Who else is asked."""
+
+
+def held(office: Office, store: SQLiteStore, request: Request) -> Held:
+    """Count what an erasure would take; the sources of the host are named, and not asked."""
+    subject = submissions.subject_of(store, request.lookup) if request.lookup else None
+    found = submissions.of_subject(store, subject) if subject else []
+    others = [one for one in of_person(store, request.lookup) if one.id != request.id] if request.lookup else []
+    return Held(dict(Counter(stored.form for stored in found)), len(others), [source.name for source in office.sources])
+
+
+def erase(office: Office, store: SQLiteStore, request: Request, *, now: int) -> Request:
+    """Do an erasure that is due, from wherever it was left.
+
+    Raises:
+        SourcesFailed: if a source of the host's failed; the others have done their part. StoreError: if something was left.
+    """
+    who = particulars(office, store, request)
+    outcomes = _ask_sources(office, store, request, who.email, now=now)
+    take_in_spool(office, store)
+    write_tombstone(office, blind_index(root_key(store, office.vault()), who.email), now)
+    with store.transaction():
+        request = _erase_here(office, store, request, who, outcomes, now=now)
+    store.checkpoint()
+    return request
+
+
+def _ask_sources(office: Office, store: SQLiteStore, request: Request, email: str, *, now: int) -> dict[str, Outcome]:
+    done = {row["source"]: _outcome(row["outcome"]) for row in store.rows(queries.STEPS, request=request.id)}
+    faults = {}
+    for source in office.sources:
+        if source.name in done:
+            continue
+        try:
+            done[source.name] = outcome = _ask(source, email)
+        except Exception as error:  # the host's own code: whatever it is, the others are asked all the same
+            faults[source.name] = type(error).__name__
+            logger.exception("the data source %r could not erase; it is asked again", source.name, exc_info=_without_values(error))
+            continue
+        kept = outcome.reason if isinstance(outcome, Kept) else None
+        with store.transaction():
+            step = json.dumps({"amount": outcome.amount, "kept": kept})
+            store.execute(queries.ADD_STEP, request=request.id, source=source.name, outcome=step, made=now, sealed=None)
+            about = f"{source.name}: {outcome.amount} erased{', some kept' if kept else ''}"
+            audit.note(store, now=now, actor=audit.SYSTEM, action="erase at source", about=about, subject=request.lookup)
+    if faults:
+        raise SourcesFailed(faults)
+    return done
+
+
+def _ask(source: DataSource, email: str) -> Outcome:
+    outcome = call(source.erase, email)
+    if not isinstance(outcome, (Erased, Kept)):
+        raise TypeError("erase must return Erased(amount) or Kept(reason)")
+    return outcome
+
+
+def _outcome(step: str) -> Outcome:
+    found = json.loads(step)
+    return Erased(found["amount"]) if found["kept"] is None else Kept(found["kept"], found["amount"])
+
+
+def _without_values(error: Exception) -> Exception:
+    """Keep the place where it happened; the text, such as a database's with bound values, could hold the address."""
+    plain = RuntimeError(type(error).__name__)
+    return plain.with_traceback(error.__traceback__)
+
+
+def take_in_spool(office: Office, store: SQLiteStore) -> None:
+    """Move what waits in the spool into the database: what is erased there must not follow later."""
+    for _ in range(MOST_ABSORBED):
+        if not absorb(store, office.spool, office.vault()):
+            return
+
+
+def _erase_here(
+    office: Office, store: SQLiteStore, request: Request, who: Particulars, outcomes: dict[str, Outcome], *, now: int
+) -> Request:
+    """Erase in our own tables, and count what is left, in a transaction of the caller's."""
+    request = get(store, request.id)
+    if request.state != "confirmed" or request.lookup is None:
+        return request  # another process was faster
+    subject = submissions.subject_of(store, request.lookup)
+    erased = _erase_subject(store, request.lookup, now=now)
+    for other in of_person(store, request.lookup):
+        if other.id != request.id:
+            _end_other(store, other, now=now)
+    limits.forget(store, root_key(store, office.vault()), who.email)
+    store.execute(queries.ADD_TOMBSTONE, lookup=request.lookup, erased=now)
+    lookup, told = request.lookup, [recipient.name for recipient in office.declaration.recipients]
+    request = close(store, request, "fulfilled", actor=audit.SYSTEM, now=now)
+    detach(store, request, keep_link="status")
+    left = store.rows(queries.LEFT, lookup=lookup, subject=subject)[0]["amount"]
+    if left:
+        raise StoreError(f"{left} rows were left after an erasure; nothing of it was done, and it is tried again")
+    if not who.again:
+        kept = [(name, one) for name, one in outcomes.items() if isinstance(one, Kept)]
+        mail = mails.receipt(office, who, submissions=erased, kept=kept, told=told)
+        outbox.add(store, office.vault(), mail, now=now)
+        if told:
+            tell_owner(office, store, mails.tell_recipients(office, "erasure", request.id, names=told), now=now)
+    return get(store, request.id)
+
+
+def _erase_subject(store: SQLiteStore, lookup: bytes, *, now: int) -> int:
+    """Delete submissions with the hits that are tied to them, and destroy the key; returns how many submissions."""
+    subject = submissions.subject_of(store, lookup)
+    if subject is None:
+        return 0
+    found = submissions.of_subject(store, subject)
+    for stored in found:
+        _erase_submission(store, stored, now=now)
+    store.execute(queries.DELETE_SUBJECT, id=subject)
+    return len(found)
+
+
+def _erase_submission(store: SQLiteStore, stored: Stored, *, now: int) -> None:
+    if stored.visitor is not None:
+        store.execute(queries.FORGET, day=stored.day, visitor=stored.visitor, until=now)
+        store.execute(queries.FORGET_HITS, day=stored.day)
+    submissions.delete(store, stored.id)
+
+
+def _end_other(store: SQLiteStore, other: Request, *, now: int) -> None:
+    """Close another request of the same person, and forget whose it was."""
+    if other.is_open:
+        other = close(store, other, "withdrawn", actor=audit.SYSTEM, now=now)
+    detach(store, other)
+
+
+# --- tombstones ------------------------------------------------------------------------------------------------------------
+
+
+def write_tombstone(office: Office, lookup: bytes, erased: int) -> None:
+    """Note an erasure in the file beside the database, on disk before it is done: a restored database does not know of it.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    line = f"{lookup.hex()} {erased}\n"
+    with os.fdopen(os.open(office.graves, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="ascii") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def tombstones(office: Office) -> dict[bytes, int]:
+    """Return who was erased and when, by the file beside the database.
+
+    Raises:
+        StoreError: if it cannot be read.
+    """
+    try:
+        lines = office.graves.read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{office.graves} cannot be read ({type(error).__name__}); mend it, or put the right one back") from None
+    found: dict[bytes, int] = {}
+    for line in lines:
+        lookup, _, erased = line.partition(" ")
+        with suppress(ValueError):  # the end of a line that a crash cut off: its erasure was not done then
+            found[bytes.fromhex(lookup)] = max(int(erased), found.get(bytes.fromhex(lookup), 0))
+    return found
+
+
+def to_replay(office: Office, store: SQLiteStore) -> dict[bytes, int]:
+    """Return the erasures that this database does not know of: it was restored from before them."""
+    known = {row["lookup"]: row["erased"] for row in store.rows(queries.TOMBSTONES)}
+    return {lookup: erased for lookup, erased in tombstones(office).items() if known.get(lookup, 0) < erased}
+
+
+class Replayed(NamedTuple):
+    """How many people's data a replay has found and erased again, and how many submissions and requests that were."""
+
+    people: int
+    rows: int
+
+
+def replay(office: Office, store: SQLiteStore, *, actor: str, now: int) -> Replayed:
+    """Erase again what a restored backup has brought back. What a person has sent since their erasure stays."""
+    take_in_spool(office, store)
+    people = erased = 0
+    for lookup, instant in to_replay(office, store).items():
+        with store.transaction():
+            amount, email = _erase_older(office, store, lookup, instant)
+            for other in of_person(store, lookup):
+                if other.created <= instant:
+                    email = email or _email_of(office, store, other)
+                    _end_other(store, other, now=now)
+                    amount += 1
+            store.execute(queries.ADD_TOMBSTONE, lookup=lookup, erased=instant)
+            audit.note(store, now=now, actor=actor, action="erase again", about=f"{amount} rows", subject=lookup)
+            if email and store.mark(SOURCES):
+                _erase_at_sources_again(office, store, email, now=now)
+        people += bool(amount)
+        erased += amount
+    store.checkpoint()
+    return Replayed(people, erased)
+
+
+def _erase_older(office: Office, store: SQLiteStore, lookup: bytes, instant: int) -> tuple[int, str]:
+    """Delete what a person had sent before an instant; returns how many submissions, and the address if one of them told it."""
+    subject = submissions.subject_of(store, lookup)
+    found = submissions.of_subject(store, subject) if subject else []
+    older = [(stored, values) for stored, time, values in _opened(office, store, found) if time is None or time <= instant]
+    if len(older) == len(found):
+        _erase_subject(store, lookup, now=instant)
+    else:
+        for stored, _ in older:
+            _erase_submission(store, stored, now=instant)
+    texts = (str(value) for _, values in older for kept in values.values() for value in kept)
+    root = root_key(store, office.vault())
+    emails = (email for text in texts if (email := normalise_email(text)) and blind_index(root, email) == lookup)
+    return len(older), next(emails, "")
+
+
+def _opened(office: Office, store: SQLiteStore, found: list[Stored]) -> Iterator[tuple[Stored, int | None, dict[str, list[Value]]]]:
+    """Open submissions; of what cannot be opened the time is not known."""
+    for stored in found:
+        try:
+            yield stored, *submissions.read(store, office.vault(), stored)
+        except VaultError:
+            yield stored, None, {}
+
+
+def _email_of(office: Office, store: SQLiteStore, request: Request) -> str:
+    try:
+        return particulars(office, store, request).email
+    except PrivacyError:
+        return ""
+
+
+def _erase_at_sources_again(office: Office, store: SQLiteStore, email: str, *, now: int) -> None:
+    """The host's own data may have been restored, too: have the app's clerk ask its sources, without a mail to the person."""
+    request = open_request(office, store, "erasure", Particulars(email=email, again=True), now=now)
+    store.execute(
+        queries.SET_STATE, id=request.id, before="received", state="confirmed", due=request.due, confirmed=now, acts=now, closed=None
+    )

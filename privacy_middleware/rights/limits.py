@@ -1,0 +1,64 @@
+"""Limits how many requests are taken: of one address, of one network, and in all; shared by all workers, and kept across restarts.
+
+Nothing here can be read back: what is counted stands under a keyed hash, and is forgotten after a day.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Final
+
+from ..collect.visitor import truncate
+from ..store import queries
+from ..store.sqlite import SQLiteStore
+from ..vault import token_hash
+
+HOUR: Final = 3_600_000
+HOURS: Final = 24
+
+
+def network_of(address: str) -> str:
+    """Return the network prefix of an address (/24, /48) as text; "" if it is none of the internet's.
+
+    A visitor with such an address stands behind a proxy that was not declared, as all others do: they must not share one limit.
+    """
+    try:
+        is_public = ipaddress.ip_address(address.partition("%")[0]).is_global
+    except ValueError:
+        return ""
+    return truncate(address).hex() if is_public else ""
+
+
+def seconds_to_wait(store: SQLiteStore, root: bytes, limits: Mapping[str, int], *, email: str, address: str, now: int) -> int:
+    """Count a request, in a transaction of the caller's; 0, or after how many seconds to come again if it is one too many."""
+    counted = {"address": email, "network": network_of(address), "all": "all"}
+    buckets = {name: _bucket(root, name, value) for name, value in counted.items() if value}
+    hour = now // HOUR
+    waits = [_wait(store, bucket, most=limits[name], now=now) for name, bucket in buckets.items()]
+    if not any(waits):
+        for bucket in buckets.values():
+            store.execute(queries.ADD_ATTEMPT, bucket=bucket, hour=hour)
+    return max(waits)
+
+
+def forget(store: SQLiteStore, root: bytes, email: str) -> None:
+    """Forget how often an address was used, in a transaction of the caller's."""
+    store.execute(queries.FORGET_ATTEMPTS, bucket=_bucket(root, "address", email))
+
+
+def _wait(store: SQLiteStore, bucket: bytes, *, most: int, now: int) -> int:
+    """Return how many seconds it takes until enough of what was counted is a day old."""
+    came = store.rows(queries.ATTEMPTS, bucket=bucket, since=now // HOUR - HOURS)
+    too_many = sum(row["amount"] for row in came) - most + 1
+    for row in came:
+        if too_many <= 0:
+            break
+        too_many -= row["amount"]
+        if too_many <= 0:
+            return int((row["hour"] + HOURS) * HOUR - now) // 1000 + 1
+    return 0
+
+
+def _bucket(root: bytes, name: str, value: str) -> bytes:
+    return token_hash(root, f"limit {name}", value)[:16]

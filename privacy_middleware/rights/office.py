@@ -1,0 +1,83 @@
+"""What handling a data request depends on: fixed when the app starts, and the same for every request."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ..declaration import Declaration
+from ..mail import Send
+from ..record.spool import Spool
+from ..settings import Settings
+from ..sources import DataSource
+from ..statement.section import Section
+from ..vault import Vault
+
+
+class Office(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings and parts that the functions of this package share."""
+
+    settings: Settings
+    declaration: Declaration
+    vault: Callable[[], Vault]
+    """May read a file at first use."""
+    spool: Spool
+    send: Send | None
+    sources: tuple[DataSource, ...]
+    statement: tuple[Section, ...]
+    digest: Callable[[], bytes]
+    """The digest of the statement in force."""
+
+    def __repr__(self) -> str:
+        """Without settings: it may end up in a log or a traceback."""
+        return "Office()"
+
+    @property
+    def site(self) -> str:
+        """What the site is called in mails."""
+        return self.declaration.controller.name or urlsplit(self.settings.base_url).hostname or "this website"
+
+    @property
+    def owner(self) -> str:
+        """Whom the owner's mails go to; "" if nobody is named."""
+        return self.settings.owner_email or self.declaration.controller.email
+
+    @property
+    def can_ask(self) -> bool:
+        """True if a link can be mailed, by which a person proves that an address is theirs."""
+        return self.send is not None and bool(self.settings.base_url)
+
+    @property
+    def graves(self) -> Path:
+        """The file with the tombstones: apart from the database, so that restoring that does not take them along."""
+        return self.settings.database_path.with_suffix(".erased")
+
+    def link(self, place: str, token: str) -> str:
+        """Return the address of a page for a mail, by the configured base URL only; "" without one."""
+        base = self.settings.base_url
+        return f"{base}{self.settings.path}/requests/{place}/{token}" if base else ""
+
+    def page(self, place: str) -> str:
+        """Return the address of a page without a token, as `link`."""
+        return f"{self.settings.base_url}{self.settings.path}/{place}" if self.settings.base_url else ""
+
+    def message_id(self, id_: bytes) -> str:
+        """Return what identifies a mail, on the domain that it is from."""
+        sender = self.settings.mail_from or self.declaration.controller.email
+        return f"{id_.hex()}@{sender.rpartition('@')[2] or 'localhost'}"
+
+
+def call(method: Callable[..., Any], *arguments: Any) -> Any:
+    """Call what the host gave us, and wait for it if it is async: on an event loop of its own."""
+    result = method(*arguments)
+    return asyncio.run(_wait(result)) if inspect.isawaitable(result) else result
+
+
+async def _wait(awaitable: Any) -> Any:
+    return await awaitable

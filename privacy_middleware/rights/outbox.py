@@ -1,0 +1,124 @@
+"""Mails that wait to be sent: durable, each sealed under a key of its own, and gone once it is sent."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from ..errors import VaultError
+from ..mail import Mail, Undeliverable
+from ..record.submissions import new_id, open_sealed, seal_anew
+from ..store import queries
+from ..store.sqlite import SQLiteStore
+from ..vault import Vault
+from .office import Office, call
+
+MINUTE: Final = 60_000
+RETRY_MINUTES: Final = (1, 2, 5, 15, 30, 60, 120, 240, 480, 720)
+"""Minutes to wait after each attempt that failed; after the last, as long again, until the mail is of no use any more."""
+LIFE: Final = 7 * 24 * 60 * MINUTE
+"""How long a mail is tried, unless it says something that is over before."""
+MOST_A_TURN: Final = 50
+
+
+class Waiting(NamedTuple):
+    """A mail that waits, as it is stored."""
+
+    id: bytes
+    request: bytes | None
+    subject: bytes
+    kind: str
+    due: int
+    attempts: int
+    sealed: bytes
+
+
+def add(store: SQLiteStore, vault: Vault, mail: Mail, *, now: int, request: bytes | None = None, life: int = LIFE) -> None:
+    """Queue a mail, in a transaction of the caller's."""
+    id_ = new_id()
+    subject, sealed = seal_anew(store, vault, msgspec.json.encode(mail), _place(id_))
+    store.execute(queries.ADD_MAIL, id=id_, request=request, subject=subject, kind=mail.kind, due=now, expires=now + life, sealed=sealed)
+
+
+def read(store: SQLiteStore, vault: Vault, waiting: Waiting) -> Mail:
+    """Open a mail.
+
+    Raises:
+        VaultError: if it cannot be opened with the keys given.
+    """
+    data = open_sealed(store, vault, waiting.subject, waiting.sealed, _place(waiting.id))
+    return msgspec.json.decode(data, type=Mail)
+
+
+def find(store: SQLiteStore, prefix: str = "") -> list[Waiting]:
+    """Return the mails that wait, or those whose identifier begins so."""
+    rows = store.rows(queries.MAILS_LIKE, prefix=prefix.upper()) if prefix else store.rows(queries.MAILS)
+    return [Waiting(**row) for row in rows]
+
+
+def remove(store: SQLiteStore, id_: bytes, subject: bytes) -> None:
+    """Delete a mail with its key, in a transaction of the caller's."""
+    store.execute(queries.DELETE_MAIL, id=id_)
+    store.execute(queries.DELETE_SUBJECT, id=subject)
+
+
+class Sent(NamedTuple):
+    """What became of the mails that were due."""
+
+    sent: int
+    undeliverable: int
+    fault: str
+    """The kind of the error by which sending broke off, or "" if it did not."""
+
+
+def deliver(office: Office, store: SQLiteStore, *, now: int) -> Sent:
+    """Send what is due, one after another. If the server is away, the rest waits for the next turn."""
+    sent = undeliverable = 0
+    fault = ""
+    if office.send is None:
+        return Sent(0, 0, "")
+    for waiting in [Waiting(**row) for row in store.rows(queries.DUE_MAILS, now=now, most=MOST_A_TURN)]:
+        try:
+            mail = read(store, office.vault(), waiting)
+        except VaultError as error:  # under another key: it may be given again
+            fault = str(error)
+            _put_off(store, waiting, now=now)
+            continue
+        # Before it is sent: should this process die in between, nobody sends it a second time at once.
+        if not _put_off(store, waiting, now=now):
+            continue
+        try:
+            call(office.send, msgspec.structs.replace(mail, message_id=office.message_id(waiting.id)))
+        except Undeliverable:
+            undeliverable += 1
+        except Exception as error:  # whatever sends is the host's or the network's business; it is asked again
+            fault = type(error).__name__
+            if isinstance(error, OSError):  # no connection: it would be the same for the others
+                break
+            continue
+        else:
+            sent += 1
+        with store.transaction():
+            remove(store, waiting.id, waiting.subject)
+    return Sent(sent, undeliverable, fault)
+
+
+def drop_expired(store: SQLiteStore, *, now: int) -> int:
+    """Delete mails that are of no use any more; returns how many."""
+    with store.transaction():
+        expired = store.rows(queries.EXPIRED_MAILS, now=now)
+        for row in expired:
+            remove(store, row["id"], row["subject"])
+    return len(expired)
+
+
+def _put_off(store: SQLiteStore, waiting: Waiting, *, now: int) -> bool:
+    """Set the time of the next attempt; False if another process has just done so."""
+    minutes = RETRY_MINUTES[min(waiting.attempts, len(RETRY_MINUTES) - 1)]
+    with store.transaction():
+        return store.execute(queries.CLAIM_MAIL, id=waiting.id, attempts=waiting.attempts, due=now + minutes * MINUTE) > 0
+
+
+def _place(id_: bytes) -> str:
+    return f"mail|{id_.hex()}|sealed"

@@ -1,0 +1,197 @@
+"""Gathers all that is held of a person: on demand, from the vault, and from the host's own sources."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import Any, Final
+
+import msgspec
+
+from ..collect.hit import KINDS
+from ..collect.treatment import Kept
+from ..collect.visitor import date_of
+from ..record import submissions
+from ..record.submissions import Stored
+from ..sources import DataSource
+from ..store import queries
+from ..store.sqlite import SQLiteStore
+from . import audit
+from .erasure import take_in_spool
+from .office import Office, call
+from .requests import Particulars, Request, of_person, particulars
+
+logger = logging.getLogger("privacy_middleware")
+Row = dict[str, Any]
+
+VISIT_GAP: Final = 30 * 60_000
+SLOW_SECONDS: Final = 2.0
+"""What a source exports is kept (sealed, for 72 hours) if it took longer, so that nobody waits for it twice."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One kind of thing that is held: its name for programs, its title for people, and its rows."""
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """All that is held of a person, as it is now."""
+
+    email: str
+    made: str
+    parts: tuple[Part, ...]
+    missing: tuple[str, ...] = ()
+    """Sources of the host that could not be read just now."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How much there is of each kind, by its title."""
+        return {part.title: len(part.rows) for part in self.parts}
+
+
+def gather(office: Office, store: SQLiteStore, request: Request, *, now: int) -> Overview:
+    """Return everything that is held of the person who made a request, and note that it was looked at.
+
+    Raises:
+        VaultError: if it cannot be opened.
+    """
+    who = particulars(office, store, request)
+    take_in_spool(office, store)
+    parts = list(_own_parts(office, store, request))
+    exported, missing = _from_sources(office, store, request, who, now=now)
+    with store.transaction():
+        audit.note(store, now=now, actor=audit.PERSON, action="overview", about=f"request {request.id.hex()}", subject=request.lookup)
+    made = _instant(now, office.settings.zone)
+    return Overview(who.email, made, tuple(part for part in (*parts, *exported) if part.rows), tuple(missing))
+
+
+def _own_parts(office: Office, store: SQLiteStore, request: Request) -> list[Part]:
+    zone, lookup = office.settings.zone, request.lookup
+    if lookup is None:
+        return []
+    subject = submissions.subject_of(store, lookup)
+    found = submissions.of_subject(store, subject) if subject else []
+    opened = [(stored, *submissions.read(store, office.vault(), stored)) for stored in found]
+    sent = [_submission_row(office, stored, when, values) for stored, when, values in opened]
+    visits = [row for stored, when, _ in opened for row in _visit_rows(store, stored, when, zone)]
+    asked = [_request_row(one, zone) for one in of_person(store, lookup)]
+    accesses = store.rows(queries.AUDITED_OF, subject=lookup)
+    seen = [{"time": _instant(row["time"], zone), "what": row["action"]} for row in accesses]
+    return [
+        Part("submissions", "What you sent with forms", tuple(sent)),
+        Part("permissions", "What you gave permission for", tuple(_permissions(sent))),
+        Part("visits", "Visits tied to what you sent", tuple(visits)),
+        Part("requests", "Your requests and objections", tuple(asked)),
+        Part("accesses", "When these data were opened, changed or decided on", tuple(seen)),
+    ]
+
+
+def _submission_row(office: Office, stored: Stored, when: int | None, values: Mapping[str, list[Kept]]) -> Row:
+    declaration, zone = office.declaration, office.settings.zone
+    form = next((form for form in declaration.forms if form.name == stored.form), None)
+    purpose = declaration.all_purposes.get(stored.purpose)
+    basis = form.legal_basis if form and form.legal_basis else purpose.legal_basis if purpose else ""
+    received = {"received": _instant(when, zone)} if when is not None else {}
+    return {
+        "id": stored.id.hex(),
+        "form": form.title or form.name if form else stored.form,
+        "date": str(date_of(stored.day)),
+        **received,
+        "purpose": stored.purpose,
+        "legal_basis": basis,
+        "outcome": stored.outcome,
+        "kept_until": str(date_of(stored.expires - 1)),
+        "answered": _instant(stored.answered, zone) if stored.answered is not None else "",
+        "statement": stored.statement.hex(),
+        "fields": {(form.fields[name].label or name) if form and name in form.fields else name: kept for name, kept in values.items()},
+    }
+
+
+def _permissions(sent: Sequence[Row]) -> list[Row]:
+    """What was sent on the basis of consent (GDPR art. 6(1)(a)): when, for what, and under which version of the statement."""
+    return [
+        {"date": row["date"], "purpose": row["purpose"], "form": row["form"], "statement": row["statement"]}
+        for row in sent
+        if "consent" in row["legal_basis"].lower()
+    ]
+
+
+def _visit_rows(store: SQLiteStore, stored: Stored, when: int | None, zone: tzinfo) -> list[Row]:
+    """Return the one visit in which it was sent: others under the same number may be somebody else's at the same computer."""
+    if stored.visitor is None or when is None:
+        return []
+    rows = store.rows(queries.VISIT_OF, day=stored.day, visitor=stored.visitor)
+    visit: list[Row] = []
+    for row in rows:
+        if visit and row["time"] - visit[-1]["time"] > VISIT_GAP:
+            if visit[0]["time"] - VISIT_GAP <= when <= visit[-1]["time"] + VISIT_GAP:
+                break
+            visit = []
+        visit.append(row)
+    if not visit or not visit[0]["time"] - VISIT_GAP <= when <= visit[-1]["time"] + VISIT_GAP:
+        return []
+    return [{"time": _instant(row["time"], zone), "page": row["path"], "kind": KINDS[row["kind"]]} for row in visit]
+
+
+def _request_row(request: Request, zone: tzinfo) -> Row:
+    return {
+        "id": request.id.hex(),
+        "kind": request.kind,
+        "state": request.state.replace("_", " "),
+        "received": _instant(request.created, zone),
+        "confirmed": _instant(request.confirmed, zone) if request.confirmed else "",
+        "closed": _instant(request.closed, zone) if request.closed else "",
+        "statement": request.statement.hex(),
+    }
+
+
+def _instant(instant: int, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(instant / 1000, zone).isoformat(timespec="seconds")
+
+
+# --- the host's sources ----------------------------------------------------------------------------------------------------
+
+
+def _from_sources(office: Office, store: SQLiteStore, request: Request, who: Particulars, *, now: int) -> tuple[list[Part], list[str]]:
+    parts, missing = [], []
+    steps = {row["source"]: row["sealed"] for row in store.rows(queries.STEPS, request=request.id)}
+    for number, source in enumerate(office.sources, 1):
+        try:
+            rows = _stored_export(office, store, request, source, steps)
+            rows = _export(office, store, request, source, who, now=now) if rows is None else rows
+        except Exception as error:  # the host's own code: the others are asked all the same
+            logger.error("the data source %r could not be read (%s)", source.name, type(error).__name__)  # noqa: TRY400 - its text may hold values
+            missing.append(source.name)
+            continue
+        parts.append(Part(f"source_{number}", source.name, tuple(rows)))
+    return parts, missing
+
+
+def _export(office: Office, store: SQLiteStore, request: Request, source: DataSource, who: Particulars, *, now: int) -> list[Row]:
+    begun = time.monotonic()
+    rows = [dict(row) for row in call(source.export, who.email)]
+    if time.monotonic() - begun > SLOW_SECONDS and request.subject is not None:
+        place = _place(request, source)
+        sealed = submissions.seal_again(store, office.vault(), request.subject, msgspec.msgpack.encode(rows, enc_hook=str), place)
+        with store.transaction():
+            store.execute(queries.ADD_STEP, request=request.id, source=source.name, outcome="exported", made=now, sealed=sealed)
+    return rows
+
+
+def _stored_export(
+    office: Office, store: SQLiteStore, request: Request, source: DataSource, steps: Mapping[str, bytes | None]
+) -> list[Row] | None:
+    sealed = steps.get(source.name)
+    if sealed is None or request.subject is None:
+        return None
+    data = submissions.open_sealed(store, office.vault(), request.subject, sealed, _place(request, source))
+    return msgspec.msgpack.decode(data, type=list[Row])
+
+
+def _place(request: Request, source: DataSource) -> str:
+    return f"step|{request.id.hex()}|{source.name}"

@@ -1,0 +1,406 @@
+"""Data requests and their states: taken, proven, decided, closed. What is asked for is done by the modules beside this one.
+
+    received → awaiting_confirmation → confirmed → (in_review) → fulfilled | refused | withdrawn | expired
+
+Each change is one transaction with its mail and its entry in the audit log.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from ..errors import PrivacyError
+from ..record import submissions
+from ..record.submissions import new_id, root_key
+from ..store import queries
+from ..store.sqlite import SQLiteStore
+from ..vault import blind_index
+from . import audit, links, mails, outbox
+from .deadlines import confirm_by, due
+from .office import Office
+
+Kind = Literal["overview", "correction", "erasure", "restriction", "objection", "complaint"]
+State = Literal["received", "awaiting_confirmation", "confirmed", "in_review", "fulfilled", "refused", "withdrawn", "expired"]
+OPEN: Final = ("received", "awaiting_confirmation", "confirmed", "in_review")
+HOUR: Final = 3_600_000
+DAY: Final = 24 * HOUR
+KEPT_DAYS: Final = 400
+"""How long a closed request is kept, as a proof that it was answered."""
+LONGEST_TEXT: Final = 4000
+
+
+class Edit(msgspec.Struct, frozen=True):
+    """One value of a submission that a person has corrected."""
+
+    submission: bytes
+    form: str
+    field: str
+    number: int
+    """Which of the field's values."""
+    old: Any
+    new: Any
+    auto: bool = False
+    """True if the declaration lets it be taken over without review."""
+
+    def __repr__(self) -> str:
+        """Without values."""
+        return f"Edit({self.form!r}, {self.field!r})"
+
+
+class Particulars(msgspec.Struct, frozen=True):
+    """What is sealed of a request: who asks, and what was written."""
+
+    email: str
+    language: str = "en"
+    text: str = ""
+    """What the person wrote."""
+    answer: str = ""
+    """What the owner wrote: the reason of a refusal or extension, the answer to a question."""
+    edits: tuple[Edit, ...] = ()
+    again: bool = False
+    """True if it was made by a replay: the person is not written to."""
+
+    def __repr__(self) -> str:
+        """Without any of it: it may end up in a log or a traceback."""
+        return "Particulars()"
+
+
+class Request(NamedTuple):
+    """A request as it is stored."""
+
+    id: bytes
+    kind: Kind
+    state: State
+    lookup: bytes | None
+    subject: bytes | None
+    created: int
+    due: int
+    confirmed: int | None
+    acts: int | None
+    closed: int | None
+    extended: int
+    reminded: int
+    tries: int
+    statement: bytes
+    sealed: bytes | None
+
+    @property
+    def is_open(self) -> bool:
+        """True until it is answered, called off, or lapsed."""
+        return self.state in OPEN
+
+
+def open_request(office: Office, store: SQLiteStore, kind: Kind, who: Particulars, *, now: int) -> Request:
+    """Take a request, in a transaction of the caller's. Nothing of what is kept is looked at: it is the same work for everybody."""
+    id_, root = new_id(), root_key(store, office.vault())
+    subject, sealed = submissions.seal_anew(store, office.vault(), msgspec.json.encode(who), _place(id_))
+    store.execute(
+        queries.ADD_REQUEST,
+        id=id_,
+        kind=kind,
+        state="received",
+        lookup=blind_index(root, who.email),
+        subject=subject,
+        created=now,
+        due=confirm_by(office.settings.deadlines, now, zone=office.settings.zone),
+        statement=office.digest(),
+        sealed=sealed,
+    )
+    request = get(store, id_)
+    _note(store, request, "received", actor=audit.PERSON, now=now)
+    return request
+
+
+def ask_for_proof(office: Office, store: SQLiteStore, request: Request, who: Particulars, *, now: int) -> str:
+    """Queue the mail with the one-time link, in a transaction of the caller's; returns the link."""
+    root = root_key(store, office.vault())
+    link = office.link("confirm", links.make(store, root, request.id, "confirm", now=now))
+    mail = mails.confirm(office, request.kind, who, link)
+    outbox.add(store, office.vault(), mail, now=now, request=request.id, life=links.LIFE["confirm"])
+    _set_state(store, request, "awaiting_confirmation", actor=audit.SYSTEM, now=now)
+    return link
+
+
+def confirm(office: Office, store: SQLiteStore, request: Request, *, now: int) -> Request:
+    """Note that the person is who they say, in a transaction of the caller's, and go on to what follows.
+
+    Only now does a request count as one: if there is one like it under way, this one is called off.
+    """
+    if request.state not in ("received", "awaiting_confirmation"):
+        return request
+    until = due(office.settings.deadlines, request.created, zone=office.settings.zone)
+    request = _set_state(store, request, "confirmed", actor=audit.PERSON, now=now, confirmed=now, due=until)
+    if store.rows(queries.DO_DUPLICATE, lookup=request.lookup, kind=request.kind, id=request.id) and request.kind != "complaint":
+        return close(store, request, "withdrawn", actor=audit.SYSTEM, now=now)
+    who = particulars(office, store, request)
+    if request.kind == "complaint" or (request.kind in office.settings.review and request.kind != "correction"):
+        request = _set_state(store, request, "in_review", actor=audit.SYSTEM, now=now)
+        tell_owner(office, store, mails.to_review(office, request.kind, request.id), now=now)
+        _mail(office, store, request, mails.received(office, request, who, status_link(office, store, request, now=now)), now=now)
+        return request
+    return carry_out(office, store, request, who, actor=audit.SYSTEM, now=now)
+
+
+def carry_out(office: Office, store: SQLiteStore, request: Request, who: Particulars, *, actor: str, now: int) -> Request:
+    """Begin what was asked for and is not to be reviewed (any more), in a transaction of the caller's."""
+    if request.kind == "erasure":
+        acts = now + office.settings.erasure_delay * HOUR
+        request = _set_state(store, request, "confirmed", actor=actor, now=now, acts=acts)
+        if acts > now:
+            _mail(office, store, request, mails.received(office, request, who, status_link(office, store, request, now=now)), now=now)
+        return request
+    if request.kind == "correction":
+        if who.edits:
+            return _set_state(store, request, "confirmed", actor=actor, now=now, acts=now)
+        link = make_link(office, store, request, "correct", now=now)
+        _mail(office, store, request, mails.ready(office, request, who, link), now=now, life=links.LIFE["correct"])
+        return request
+    if request.kind in ("restriction", "objection"):
+        restrict(store, request.lookup, since=now)
+    if request.kind == "overview":
+        link = make_link(office, store, request, "overview", now=now)
+        _mail(office, store, request, mails.ready(office, request, who, link), now=now, life=links.LIFE["overview"])
+    else:
+        _mail(office, store, request, mails.fulfilled(office, request, who), now=now)
+    return close(store, request, "fulfilled", actor=actor, now=now)
+
+
+def review_edits(office: Office, store: SQLiteStore, request: Request, who: Particulars, *, now: int) -> Request:
+    """Take what the person has corrected, in a transaction of the caller's: to be done at once, or to be reviewed."""
+    seal(office, store, request, who)
+    _note(store, request, f"edited {len(who.edits)}", actor=audit.PERSON, now=now)
+    if "correction" not in office.settings.review or (not who.text and all(edit.auto for edit in who.edits)):
+        return _set_state(store, request, "confirmed", actor=audit.SYSTEM, now=now, acts=now)
+    request = _set_state(store, request, "in_review", actor=audit.SYSTEM, now=now)
+    tell_owner(office, store, mails.to_review(office, request.kind, request.id), now=now)
+    _mail(office, store, request, mails.received(office, request, who, status_link(office, store, request, now=now)), now=now)
+    return request
+
+
+# --- what the owner decides ------------------------------------------------------------------------------------------------
+
+
+def approve(office: Office, store: SQLiteStore, request: Request, *, actor: str, answer: str = "", now: int) -> Request:
+    """Have a reviewed request done, in a transaction of the caller's.
+
+    Raises:
+        PrivacyError: if it does not wait for that. Who it is must have been proven: an owner's yes does not take the place of that.
+    """
+    if request.state in ("received", "awaiting_confirmation"):
+        raise PrivacyError("nobody has proven yet that the address is theirs; send the link again with `privacy-middleware requests link`")
+    _must_be(request, "in_review")
+    who = msgspec.structs.replace(particulars(office, store, request), answer=answer)
+    if request.kind == "complaint" and not answer:
+        raise PrivacyError("a question or complaint is answered: add --message")
+    seal(office, store, request, who)
+    _note(store, request, "approved", actor=actor, now=now)
+    return carry_out(office, store, request, who, actor=actor, now=now)
+
+
+def refuse(office: Office, store: SQLiteStore, request: Request, *, actor: str, reason: str, now: int) -> Request:
+    """Refuse a request (GDPR art. 12(4)), in a transaction of the caller's; the person is told why, and where to complain.
+
+    Raises:
+        PrivacyError: if it is closed, or is just being done.
+    """
+    _must_be(request, *OPEN)
+    if request.kind == "erasure" and request.state == "confirmed" and _has_begun(store, request):
+        raise PrivacyError("the erasure has begun; what is gone cannot be refused any more")
+    who = particulars(office, store, request)
+    if request.confirmed is not None:  # else nobody knows whose address it is
+        _mail(office, store, request, mails.refused(office, request, who, reason), now=now)
+    seal(office, store, request, msgspec.structs.replace(who, answer=reason))
+    return close(store, request, "refused", actor=actor, now=now)
+
+
+def extend(office: Office, store: SQLiteStore, request: Request, *, actor: str, reason: str, now: int) -> Request:
+    """Take the longer period (GDPR art. 12(3)), in a transaction of the caller's; the person is told why.
+
+    Raises:
+        PrivacyError: if the first period is over, or was extended before.
+    """
+    _must_be(request, "confirmed", "in_review")
+    if request.extended:
+        raise PrivacyError("it was extended before; the law allows that once")
+    if now > request.due:
+        raise PrivacyError("the first period is over; an extension must be told within it. Answer the request now")
+    later = due(office.settings.deadlines, request.created, zone=office.settings.zone, extended=True)
+    store.execute(queries.SET_DUE, id=request.id, due=later)
+    request = get(store, request.id)
+    _note(store, request, "extended", actor=actor, now=now)
+    _mail(office, store, request, mails.extended(office, request, particulars(office, store, request), reason), now=now)
+    return request
+
+
+def withdraw(store: SQLiteStore, request: Request, *, now: int) -> Request:
+    """Call a request off, as its person asks, in a transaction of the caller's.
+
+    Raises:
+        PrivacyError: if it is closed, or is just being done.
+    """
+    _must_be(request, *OPEN)
+    if request.acts is not None and (request.acts <= now or _has_begun(store, request)):
+        raise PrivacyError("it is just being done")
+    return close(store, request, "withdrawn", actor=audit.PERSON, now=now)
+
+
+def lift(office: Office, store: SQLiteStore, request: Request, *, actor: str, now: int) -> None:
+    """End a restriction, in a transaction of the caller's; the person is told (GDPR art. 18(3)).
+
+    Raises:
+        PrivacyError: if it restricts nothing.
+    """
+    if request.kind not in ("restriction", "objection") or request.state != "fulfilled" or request.lookup is None:
+        raise PrivacyError("only a restriction or objection that was fulfilled can be lifted")
+    restrict(store, request.lookup, since=None)
+    _note(store, request, "lifted", actor=actor, now=now)
+    _mail(office, store, request, mails.lifted(office, request, particulars(office, store, request)), now=now)
+
+
+def restrict(store: SQLiteStore, lookup: bytes | None, *, since: int | None) -> bool:
+    """Let what is kept of a person be stored only (GDPR art. 18), or end that; True if anything is kept of them."""
+    return lookup is not None and store.execute(queries.RESTRICT, lookup=lookup, since=since) > 0
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------------
+
+
+def close(store: SQLiteStore, request: Request, state: State, *, actor: str, now: int) -> Request:
+    """Close a request, in a transaction of the caller's. One that nobody has proven to be theirs leaves nothing of an address behind."""
+    is_proven = request.confirmed is not None
+    request = _set_state(store, request, state, actor=actor, now=now, acts=None, closed=now)
+    if not is_proven:
+        detach(store, request)
+    return request
+
+
+def lapse(store: SQLiteStore, *, now: int) -> int:
+    """Close what nobody has confirmed in time, or gone on with; returns how many."""
+    with store.transaction():
+        late = store.rows(queries.UNPROVEN, before=now - links.LIFE["confirm"])
+        late += store.rows(queries.UNEDITED, before=now - links.LIFE["correct"])
+        for row in late:
+            close(store, get(store, row["id"]), "expired", actor=audit.SYSTEM, now=now)
+    return len(late)
+
+
+def purge(store: SQLiteStore, *, now: int) -> int:
+    """Delete what was closed long ago, and links that lead nowhere; returns how many requests."""
+    with store.transaction():
+        old = store.rows(queries.LONG_CLOSED, before=now - KEPT_DAYS * DAY)
+        for row in old:
+            detach(store, get(store, row["id"]))
+            store.execute(queries.DELETE_REQUEST, id=row["id"])
+        store.execute(queries.PURGE_LINKS, now=now)
+        store.execute(queries.PURGE_STEPS, before=now - links.LIFE["overview"])
+    return len(old)
+
+
+def detach(store: SQLiteStore, request: Request, *, keep_link: links.Purpose | None = None) -> None:
+    """Forget whose a request was, in a transaction of the caller's: address, text, links, mails, key. Kind, state and dates stay."""
+    for row in store.rows(queries.MAILS_OF, request=request.id):
+        outbox.remove(store, row["id"], row["subject"])
+    store.execute(queries.DELETE_LINKS, request=request.id, but=keep_link or "")
+    store.execute(queries.DELETE_STEPS, request=request.id)
+    store.execute(queries.DETACH, id=request.id)
+    if request.subject is not None:
+        store.execute(queries.DELETE_SUBJECT, id=request.subject)
+
+
+# --- what is stored --------------------------------------------------------------------------------------------------------
+
+
+def get(store: SQLiteStore, id_: bytes) -> Request:
+    """Return a request that is there."""
+    return Request(**store.rows(queries.REQUEST, id=id_)[0])
+
+
+def find_one(store: SQLiteStore, prefix: str) -> Request | None:
+    """Return the request whose identifier begins so, if there is just one."""
+    rows = store.rows(queries.REQUESTS_LIKE, prefix=prefix.upper()) if prefix.isalnum() else []
+    return Request(**rows[0]) if len(rows) == 1 else None
+
+
+def find_all(store: SQLiteStore) -> list[Request]:
+    """Return all requests, the oldest first."""
+    return [Request(**row) for row in store.rows(queries.REQUESTS)]
+
+
+def of_person(store: SQLiteStore, lookup: bytes) -> list[Request]:
+    """Return the requests of the person whom a blind index stands for."""
+    return [Request(**row) for row in store.rows(queries.REQUESTS_OF, lookup=lookup)]
+
+
+def particulars(office: Office, store: SQLiteStore, request: Request) -> Particulars:
+    """Open what is sealed of a request.
+
+    Raises:
+        VaultError: if it cannot be opened. PrivacyError: if it is forgotten.
+    """
+    if request.subject is None or request.sealed is None:
+        raise PrivacyError("whose request this was is forgotten")
+    data = submissions.open_sealed(store, office.vault(), request.subject, request.sealed, _place(request.id))
+    return msgspec.json.decode(data, type=Particulars)
+
+
+def seal(office: Office, store: SQLiteStore, request: Request, who: Particulars) -> None:
+    """Put other particulars in the place of a request's, in a transaction of the caller's."""
+    if request.subject is not None:
+        sealed = submissions.seal_again(store, office.vault(), request.subject, msgspec.json.encode(who), _place(request.id))
+        store.execute(queries.SET_SEALED, id=request.id, sealed=sealed)
+
+
+def make_link(office: Office, store: SQLiteStore, request: Request, purpose: links.Purpose, *, now: int) -> str:
+    """Return a new link of a request for a mail, in a transaction of the caller's; "" without a base URL."""
+    if not office.settings.base_url:
+        return ""
+    return office.link(purpose, links.make(store, root_key(store, office.vault()), request.id, purpose, now=now))
+
+
+def status_link(office: Office, store: SQLiteStore, request: Request, *, now: int) -> str:
+    """Return a new link to what has become of a request."""
+    return make_link(office, store, request, "status", now=now)
+
+
+def tell_owner(office: Office, store: SQLiteStore, mail: Any, *, now: int) -> None:
+    """Queue a mail to the owner, if anybody is named, in a transaction of the caller's."""
+    if mail.to:
+        outbox.add(store, office.vault(), mail, now=now)
+
+
+def _mail(office: Office, store: SQLiteStore, request: Request, mail: Any, *, now: int, life: int = outbox.LIFE) -> None:
+    outbox.add(store, office.vault(), mail, now=now, request=request.id, life=life)
+
+
+def _has_begun(store: SQLiteStore, request: Request) -> bool:
+    return bool(store.rows(queries.STEPS, request=request.id))
+
+
+def _must_be(request: Request, *states: State) -> None:
+    if request.state not in states:
+        raise PrivacyError(f"the request is {request.state.replace('_', ' ')}: this can be done only while it is {' or '.join(states)}")
+
+
+def _set_state(store: SQLiteStore, request: Request, state: State, *, actor: str, now: int, **changes: int | None) -> Request:
+    """Change the state, unless another process was faster.
+
+    Raises:
+        PrivacyError: if it was.
+    """
+    values = {"due": request.due, "confirmed": request.confirmed, "acts": request.acts, "closed": request.closed, **changes}
+    if not store.execute(queries.SET_STATE, id=request.id, before=request.state, state=state, **values):
+        raise PrivacyError("the request was changed at the same moment; look at it again")
+    changed = get(store, request.id)
+    _note(store, changed, state, actor=actor, now=now)
+    return changed
+
+
+def _note(store: SQLiteStore, request: Request, what: str, *, actor: str, now: int) -> None:
+    about = f"{request.kind} {request.id.hex()}"
+    audit.note(store, now=now, actor=actor, action=f"request {what}", about=about, subject=request.lookup)
+
+
+def _place(id_: bytes) -> str:
+    return f"request|{id_.hex()}|sealed"

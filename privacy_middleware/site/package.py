@@ -1,0 +1,121 @@
+"""Writes the overview as a ZIP that is made while it is sent: to read offline, for programs, and for spreadsheets, with checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from ..collect.treatment import in_words
+from ..rights.office import Office
+from ..rights.overview import Overview, Part, Row
+from ..spreadsheet import write_csv
+from .pages import Pages
+
+FORMAT: Final = 1
+_README: Final = "index.html"
+
+
+def package(office: Office, pages: Pages, overview: Overview) -> Iterator[bytes]:
+    """Yield the bytes of the ZIP, a file at a time: index.html, data.json, a CSV for each kind, files of sources, manifest.json."""
+    out = _Out()
+    sums: dict[str, str] = {}
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in _files(office, pages, overview):
+            sums[name] = hashlib.sha256(content).hexdigest()
+            archive.writestr(name, content)
+            yield out.take()
+        archive.writestr("manifest.json", _json({"format": FORMAT, "made": overview.made, "sha256": sums}))
+    yield out.take()
+
+
+def shown(value: Any) -> str:
+    """Write a value of a row as people read it."""
+    if value is None:
+        return ""
+    return f"a file, {len(value)} bytes" if isinstance(value, bytes) else in_words(value)
+
+
+class _Out(io.RawIOBase):
+    """Takes what the archive writes; it can go neither back nor forth."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def take(self) -> bytes:
+        data, self._parts = b"".join(self._parts), []
+        return data
+
+
+def _files(office: Office, pages: Pages, overview: Overview) -> Iterator[tuple[str, bytes]]:
+    parts, files = [], []
+    for part in overview.parts:
+        plain, found = _without_files(part)
+        parts.append(plain)
+        files += found
+    bare = msgspec.structs.replace(overview, parts=tuple(parts))
+    about = {"email": overview.email, "made": overview.made, "missing": overview.missing, "format": FORMAT}
+    data = {part.name: {"title": part.title, "rows": part.rows} for part in parts}
+    yield _README, pages.text("package.html", overview=bare, sections=office.statement, site=office.site, shown=shown).encode()
+    yield "data.json", _json({"about": about, "data": data, "information": office.statement})
+    for part in parts:
+        yield f"{part.name}.csv", _csv(part)
+    yield from files
+
+
+def _without_files(part: Part) -> tuple[Part, list[tuple[str, bytes]]]:
+    """Put the content of files beside, and its place in the rows."""
+    rows, files = [], []
+    for number, row in enumerate(part.rows, 1):
+        plain: Row = {}
+        for name, value in row.items():
+            if isinstance(value, bytes):
+                called = str(row.get("file") or row.get("name") or name)
+                place = f"files/{part.name}/{number}-{re.sub(r'[^A-Za-z0-9._-]+', '_', called)[-80:]}"
+                files.append((place, value))
+                plain[name] = place
+            else:
+                plain[name] = value
+        rows.append(plain)
+    return Part(part.name, part.title, tuple(rows)), files
+
+
+def _json(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=str))
+
+
+def _csv(part: Part) -> bytes:
+    """A row for each value, if the rows hold fields; with a mark by which spreadsheets know the letters."""
+    rows = [flat for row in part.rows for flat in _flat(row)]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    out = io.StringIO()
+    write_csv(out, [{name: _cell(value) for name, value in row.items()} for row in rows], columns)
+    return b"\xef\xbb\xbf" + out.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _flat(row: Row) -> Iterator[Row]:
+    fields = row.get("fields")
+    if not isinstance(fields, dict):
+        yield row
+        return
+    facts = {name: value for name, value in row.items() if name != "fields"}
+    for name, values in fields.items():
+        for value in values:
+            yield {**facts, "field": name, "value": value}
+
+
+def _cell(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float)) and not isinstance(value, bool) else shown(value)
