@@ -34,6 +34,8 @@ SMTP_PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 AddressForm = Literal["truncated", "none", "full"]
 Deadlines = Literal["gdpr", "uk", "ccpa"]
+REQUEST_DAYS: Final = 400
+"""How long a closed data request is kept."""
 REQUEST_KINDS: Final = ("overview", "correction", "erasure", "restriction", "objection", "complaint")
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 from ..errors import PrivacyError, StoreError
 from ..record.fork import Forkable, mind_forks
+from ..settings import REQUEST_DAYS
 from ..store import queries
 from ..store.sqlite import SQLiteStore
 from . import audit, erasure, limits, links, mails, outbox, requests
@@ -25,7 +26,7 @@ from .correction import apply
 from .deadlines import REMIND_DAYS
 from .erasure import SourcesFailed
 from .office import Office
-from .requests import DAY, KEPT_DAYS, Request
+from .requests import DAY, Request
 
 logger = logging.getLogger("privacy_middleware")
 Result = TypeVar("Result")
@@ -98,7 +99,7 @@ class Clerk(Forkable):
             unedited=now - links.LIFE["correct"],
             remind=now + first * DAY,
             last=now + last * DAY,
-            closed=now - KEPT_DAYS * DAY,
+            closed=now - REQUEST_DAYS * DAY,
             hour=now // limits.HOUR - limits.HOURS,
         )
         return bool(due[0]["duty"])

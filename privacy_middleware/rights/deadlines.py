@@ -16,11 +16,6 @@ from ..settings import Deadlines
 
 REMIND_DAYS: Final = (7, 1)
 """How many days before a deadline the owner is reminded."""
-PERIODS: Final[dict[Deadlines, str]] = {
-    "gdpr": "within one month; if it is difficult we may take up to two months more, and then tell you why within the first",
-    "uk": "within one month; if it is difficult we may take up to two months more, and then tell you why within the first",
-    "ccpa": "within 45 days; if it is difficult we may take up to 45 days more, and then tell you why within the first",
-}
 
 
 def due(profile: Deadlines, received: int, *, zone: tzinfo, extended: bool = False) -> int:

@@ -14,6 +14,7 @@ import msgspec
 from ..errors import PrivacyError
 from ..record import submissions
 from ..record.submissions import new_id, root_key
+from ..settings import REQUEST_DAYS
 from ..store import queries
 from ..store.sqlite import SQLiteStore
 from ..vault import blind_index
@@ -26,8 +27,6 @@ State = Literal["received", "awaiting_confirmation", "confirmed", "in_review", "
 OPEN: Final = ("received", "awaiting_confirmation", "confirmed", "in_review")
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
-KEPT_DAYS: Final = 400
-"""How long a closed request is kept, as a proof that it was answered."""
 LONGEST_TEXT: Final = 4000
 
 
@@ -152,7 +151,7 @@ def carry_out(office: Office, store: SQLiteStore, request: Request, who: Particu
             _mail(office, store, request, mails.received(office, request, who, status_link(office, store, request, now=now)), now=now)
         return request
     if request.kind == "correction":
-        if who.edits:
+        if who.edits or who.text:
             return _set_state(store, request, "confirmed", actor=actor, now=now, acts=now)
         link = make_link(office, store, request, "correct", now=now)
         _mail(office, store, request, mails.ready(office, request, who, link), now=now, life=links.LIFE["correct"])
@@ -289,7 +288,7 @@ def lapse(store: SQLiteStore, *, now: int) -> int:
 def purge(store: SQLiteStore, *, now: int) -> int:
     """Delete what was closed long ago, and links that lead nowhere; returns how many requests."""
     with store.transaction():
-        old = store.rows(queries.LONG_CLOSED, before=now - KEPT_DAYS * DAY)
+        old = store.rows(queries.LONG_CLOSED, before=now - REQUEST_DAYS * DAY)
         for row in old:
             detach(store, get(store, row["id"]))
             store.execute(queries.DELETE_REQUEST, id=row["id"])

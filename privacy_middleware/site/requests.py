@@ -18,11 +18,11 @@ from ..privacy import Privacy
 from ..record.submissions import root_key
 from ..rights import erasure, links, requests
 from ..rights.correction import Wrong, read_edits, sheets
-from ..rights.deadlines import PERIODS
 from ..rights.limits import seconds_to_wait
 from ..rights.overview import Overview, gather
 from ..rights.requests import LONGEST_TEXT, Kind, Particulars, Request
 from ..settings import REQUEST_KINDS
+from ..statement.requests import PERIODS
 from ..store.sqlite import SQLiteStore
 from ..vault import normalise_email
 from ..waiting import answer_of
@@ -145,6 +145,8 @@ class RequestPages:
             raise Faulty("Please write your e-mail address, like name@example.org.")
         if kind == "complaint" and not text:
             raise Faulty("Please write your question or complaint.")
+        if kind != "complaint" and text:
+            raise Faulty("Your text would not be read with this request. Choose “Ask or complain” to send it, or leave it empty.")
         if len(text) > LONGEST_TEXT:
             raise Faulty(f"Please shorten your text to {LONGEST_TEXT} characters.")
         language = call.headers.get("accept-language", "en").split(",")[0].split(";")[0].split("-")[0].strip().lower()

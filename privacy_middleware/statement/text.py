@@ -9,6 +9,7 @@ from ..collect.hit import Rules
 from ..declaration import VISIT_ITEMS, Declaration, Item, Purpose
 from ..settings import Settings
 from .forms import form_sections, protection_points, refusal_points, title
+from .requests import request_section, rights_paragraphs
 from .section import Section, in_days, listed
 
 MONTH_DAYS: Final = 30
@@ -31,6 +32,7 @@ def write_statement(declaration: Declaration, settings: Settings, rules: Rules) 
         _cookies(),
         _refusal(declaration, settings),
         _your_data(declaration, settings, rules),
+        request_section(),
         _changes(),
         _contact(declaration),
     )
@@ -95,7 +97,7 @@ def _or_another(declaration: Declaration, purpose: Purpose) -> str:
 
 
 def _access(declaration: Declaration) -> Section:
-    seen = "the data about visits, and what you send with forms" if declaration.forms else "the data about visits"
+    seen = "the data about visits, your data requests" + (", and what you send with forms" if declaration.forms else "")
     paragraphs = [f"Those who run this website see {seen}. We do not sell them."]
     if not declaration.recipients:
         return Section("access", "Who has access", (*paragraphs, "They are given to nobody else."))
@@ -161,13 +163,11 @@ def _your_data(declaration: Declaration, settings: Settings, rules: Rules) -> Se
             "Older data cannot be linked to you any more, so we can neither show nor delete them one by one."
         )
     if declaration.forms:
-        paragraphs.append("What you send with forms is deleted after the time that is named with each form.")
-    if declaration.controller.email or declaration.controller.address:
         paragraphs.append(
-            "You can ask us for an overview of the data that we have about you, and have them corrected or erased: write to us (below). "
-            "You can also complain to the data protection authority of your country."
+            "What you send with forms is deleted after the time that is named with each form, unless you ask us to go on storing it."
         )
-    return Section("your-data", "Overview and deletion of your data", tuple(paragraphs))
+    paragraphs += rights_paragraphs(settings)
+    return Section("your-data", "Your data and your rights", tuple(paragraphs))
 
 
 def _changes() -> Section:
