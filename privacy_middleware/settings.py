@@ -342,7 +342,7 @@ SETTINGS: Final = (
     Setting("limits", "address=5,network=20,all=500", _limits, "Data requests taken in 24 hours: of one address, one network, and in all."),
     Setting("disabled", "0", _flag, "`1` switches everything off: the app runs as if it were not wrapped."),
 )
-_NOT_IN_FILE: Final = ("policy", "secret_keys", "forms")
+_NOT_IN_FILE: Final = ("policy", "secret_keys", "forms", "smtp_url")
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
 

@@ -705,7 +705,7 @@ def run_without(missing: set[str], code: str, folder: Path) -> subprocess.Comple
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("module", ["stdnum", "phonenumbers", "python_multipart", "cryptography"])
+@pytest.mark.parametrize("module", ["stdnum", "phonenumbers", "python_multipart"])
 def test_a_missing_extra_is_named_at_start(module: str, tmp_path: Path):
     done = run_without({module}, DECLARED, tmp_path)
     assert done.returncode == 1

@@ -344,7 +344,7 @@ def test_while_the_database_is_locked_forms_go_to_the_spool_and_the_recorder_tak
     intake = make_intake(wait_seconds=0.2)
     send(intake)
     recorder = make_recorder()
-    recorder.absorb = intake.absorb
+    recorder.duties.append(intake.absorb)
     with write_lock():
         send(intake, *(captured() for _ in range(5)))
         assert (stored(), waiting()) == (1, 5)
@@ -426,7 +426,7 @@ def test_a_damaged_database_is_left_alone_and_nothing_is_lost() -> None:
     assert waiting() == 2
     assert Path("privacy.db").read_bytes() == b"this is no database" * 500
     recorder = make_recorder()
-    recorder.absorb = intake.absorb
+    recorder.duties.append(intake.absorb)
     begin(recorder)  # sets it aside
     until(lambda: waiting() == 0)
     assert stored() == 2
@@ -799,7 +799,7 @@ def test_logs_at_debug_of_all_that_can_happen_hold_no_value(caplog: pytest.LogCa
         send(intake, canary)
     Path("privacy.db.spool", "canary.sealed").write_bytes(b"canary")
     recorder = make_recorder()
-    recorder.absorb = intake.absorb
+    recorder.duties.append(intake.absorb)
     begin(recorder)
     until(lambda: stored() == 2)
     intake.close()

@@ -18,7 +18,6 @@ from privacy_middleware.record.submissions import (
     Submission,
     add,
     answer,
-    audit,
     find,
     find_one,
     masters,
@@ -27,6 +26,7 @@ from privacy_middleware.record.submissions import (
     read,
     root_key,
 )
+from privacy_middleware.rights.audit import note
 from privacy_middleware.store.sqlite import SQLiteStore
 from privacy_middleware.vault import Vault, normalise_email
 
@@ -500,7 +500,7 @@ def test_an_answered_submission_says_when(store: SQLiteStore, vault: Vault) -> N
 
 def test_an_audit_entry_says_who_did_what_with_which(store: SQLiteStore) -> None:
     with store.transaction():
-        audit(store, now=TIME, actor="Berta", action="show", about="ab00")
+        note(store, now=TIME, actor="Berta", action="show", about="ab00")
     assert query("SELECT time, actor, action, object FROM audit") == [{"time": TIME, "actor": "Berta", "action": "show", "object": "ab00"}]
 
 

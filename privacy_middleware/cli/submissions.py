@@ -128,7 +128,8 @@ def _show(options: argparse.Namespace) -> int:
     store = open_store(privacy)
     try:
         found = _find_all(store, options.ids)
-        _note(store, "show", " ".join(stored.id.hex() for stored in found), found)
+        with store.transaction():
+            _note(store, "show", found)
         opened = [_open(privacy, store, stored) for stored in found]
     finally:
         store.close()
@@ -161,11 +162,11 @@ def _open(privacy: Privacy, store: SQLiteStore, stored: Stored) -> Opened:
         return Opened(stored, None, {}, str(error))
 
 
-def _note(store: SQLiteStore, action: str, about: str, found: Sequence[Stored]) -> None:
-    """Note what is done; and for each person whom it is about, so that their overview can say so."""
-    with store.transaction():
-        for lookup in dict.fromkeys(lookup_of(store, stored) for stored in found) or (None,):
-            audit.note(store, now=_now(), actor=actor(), action=action, about=about, subject=lookup)
+def _note(store: SQLiteStore, action: str, found: Sequence[Stored], *, what: str = "") -> None:
+    """Note what is done with which submissions, in a transaction of the caller's; by their identifiers an overview finds it again."""
+    people = {lookup_of(store, stored) for stored in found}
+    about = " ".join((*([what] if what else []), *(stored.id.hex() for stored in found)))
+    audit.note(store, now=_now(), actor=actor(), action=action, about=about, subject=people.pop() if len(people) == 1 else None)
 
 
 def _now() -> int:
@@ -182,8 +183,8 @@ def _export(options: argparse.Namespace) -> int:
             for n, v in (("form", options.form), ("purpose", options.purpose), ("from", options.first), ("to", options.last))
             if v
         )
-        ids = " ".join(stored.id.hex() for stored in found)
-        _note(store, "export", f"{len(found)} submissions {asked}".strip() + (f": {ids}" if ids else ""), found)
+        with store.transaction():
+            _note(store, "export", found, what=f"{len(found)} submissions {asked}".strip() + (":" if found else ""))
         opened = [_open(privacy, store, stored) for stored in found]
     finally:
         store.close()
@@ -245,7 +246,7 @@ def _answer(options: argparse.Namespace) -> int:
         with store.transaction():
             for stored in found:
                 answer(store, stored, now=_now())
-        _note(store, "answer", " ".join(stored.id.hex() for stored in found), found)
+            _note(store, "answer", found)
     finally:
         store.close()
     print(f"{len(found)} noted as answered")

@@ -80,8 +80,9 @@ def _own_parts(office: Office, store: SQLiteStore, request: Request) -> list[Par
     sent = [_submission_row(office, stored, when, values) for stored, when, values in opened]
     visits = [row for stored, when, _ in opened for row in _visit_rows(store, stored, when, zone)]
     asked = [_request_row(one, zone) for one in of_person(store, lookup)]
-    accesses = store.rows(queries.AUDITED_OF, subject=lookup)
-    seen = [{"time": _instant(row["time"], zone), "what": row["action"]} for row in accesses]
+    named = [stored.id.hex() for stored in found] or [lookup.hex()]
+    accesses = {row["id"]: row for name in named for row in store.rows(queries.AUDITED_OF, subject=lookup, named=name)}
+    seen = [{"time": _instant(row["time"], zone), "what": row["action"]} for _, row in sorted(accesses.items())]
     return [
         Part("submissions", "What you sent with forms", tuple(sent)),
         Part("permissions", "What you gave permission for", tuple(_permissions(sent))),

@@ -28,9 +28,9 @@ def rights_paragraphs(settings: Settings) -> list[str]:
     """Return how people see, correct and erase what is held of them."""
     reviewed = [words for kind, words in _OF_KIND.items() if kind in settings.review or kind == "complaint"]
     paragraphs = [
-        "You can ask which data we have about you, and get a copy of them to read and for programs; you can have them corrected, erased, or "
-        "stored only; you can object to their use, and you can ask or complain. Use the page “Your data”: you need no account and give no "
-        "reason. We write to your e-mail address first, so that nobody else can ask in your name.",
+        "You can ask which data we have about you, and get a copy of them to read and for programs; you can have them corrected, erased, "
+        "or stored only; you can object to their use, and you can ask or complain. Use the page “Your data”: you need no account and give "
+        "no reason. We write to your e-mail address first, so that nobody else can ask in your name.",
         f"You get an answer {PERIODS[settings.deadlines]}. {listed(reviewed).capitalize()} are looked at by one of us; the rest is done "
         "by itself.",
         "If you have your data erased, everything that is kept under your address is deleted, and its key destroyed. What the law makes us "

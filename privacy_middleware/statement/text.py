@@ -167,7 +167,7 @@ def _your_data(declaration: Declaration, settings: Settings, rules: Rules) -> Se
             "What you send with forms is deleted after the time that is named with each form, unless you ask us to go on storing it."
         )
     paragraphs += rights_paragraphs(settings)
-    return Section("your-data", "Your data and your rights", tuple(paragraphs))
+    return Section("your-data", "Overview and deletion of your data", tuple(paragraphs))
 
 
 def _changes() -> Section:
