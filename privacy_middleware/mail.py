@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import smtplib
-import ssl
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
-from email.utils import format_datetime, formataddr
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from .settings import SMTP_PORTS
+
+if TYPE_CHECKING:
+    import smtplib
+    from email.message import EmailMessage
 
 SECONDS: Final = 20.0
 """Longest wait for each answer of a mail server."""
@@ -74,6 +73,10 @@ def message_of(mail: Mail, *, sender: str, name: str = "") -> EmailMessage:
     Raises:
         ValueError: if there is a line end in the address or the subject.
     """
+    from email.message import EmailMessage
+    from email.policy import SMTP, SMTPUTF8
+    from email.utils import format_datetime, formataddr
+
     message = EmailMessage(policy=SMTP if mail.to.isascii() else SMTPUTF8)
     message["From"] = formataddr((name, sender))
     message["To"] = mail.to
@@ -89,6 +92,8 @@ def message_of(mail: Mail, *, sender: str, name: str = "") -> EmailMessage:
 
 def _hand_over(server: smtplib.SMTP, message: EmailMessage) -> None:
     """Send it, and tell a refusal for good from one for now; the text of a server's answer may hold the address."""
+    import smtplib
+
     try:
         server.send_message(message)
     except smtplib.SMTPRecipientsRefused as error:
@@ -103,6 +108,9 @@ def _hand_over(server: smtplib.SMTP, message: EmailMessage) -> None:
 
 
 def _connect(url: str) -> smtplib.SMTP:
+    import smtplib
+    import ssl
+
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or SMTP_PORTS[parts.scheme]
     if parts.scheme == "smtps":

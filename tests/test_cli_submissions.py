@@ -94,7 +94,7 @@ def count_forms(amounts: dict[str, int], day: int = DAY) -> None:
 
 
 def audited() -> list[dict[str, Any]]:
-    return query("SELECT actor, action, object FROM audit ORDER BY id")
+    return query("SELECT actor, action, object FROM audit WHERE action <> '' ORDER BY id")
 
 
 def table(out: str) -> list[list[str]]:

@@ -27,6 +27,7 @@ def _audit(_: argparse.Namespace) -> int:
         rows = store.rows(queries.AUDITED) if store.has_table("audit") else []
     finally:
         store.close()
+    rows = [row for row in rows if row["action"]]  # one without is what is left of those whose retention ended
     if not rows:
         print("nobody has opened or changed anything yet")
     for row in rows:

@@ -81,10 +81,18 @@ def finish_purge(store: SQLiteStore, forms: Sequence[Form], *, now: int, zone: t
     store.purge_words()
     store.purge_counters(before=today - COUNTER_DAYS)
     with store.transaction():
-        store.execute(queries.PURGE_AUDIT, before=now - AUDIT_DAYS * 24 * HOUR)
+        _purge_audit(store, before=now - AUDIT_DAYS * 24 * HOUR)
         store.set_mark("purged", today)
         store.set_mark("clock", now)
     return purged
+
+
+def _purge_audit(store: SQLiteStore, *, before: int) -> None:
+    """Delete the oldest entries, in a transaction of the caller's; of the last of them the hash stays, which the next one is chained to."""
+    end = store.rows(queries.AUDIT_END, before=before)[0]["id"]
+    if end is not None:
+        store.execute(queries.PURGE_AUDIT, id=end)
+        store.execute(queries.ANCHOR_AUDIT, id=end)
 
 
 def note_live(store: SQLiteStore, *, now: int) -> None:

@@ -186,9 +186,9 @@ def lookup_of(store: SQLiteStore, stored: Stored) -> bytes | None:
 
 
 def is_restricted(store: SQLiteStore, stored: Stored) -> bool:
-    """Tell whether a submission may only be stored, as its person asked (GDPR art. 18)."""
+    """Tell whether a submission may only be stored, as its person asked (GDPR art. 18, 21)."""
     rows = store.rows(queries.RESTRICTED, id=stored.subject)
-    return bool(rows) and rows[0]["restricted"] is not None
+    return bool(rows) and rows[0]["since"] is not None
 
 
 def of_subject(store: SQLiteStore, subject: bytes) -> list[Stored]:

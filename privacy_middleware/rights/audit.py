@@ -34,18 +34,17 @@ def note(store: SQLiteStore, *, now: int, actor: str, action: str, about: str = 
 
 
 def verify(store: SQLiteStore, *, known: str = "") -> Verified:
-    """Look at every entry. The oldest go with their retention: the chain begins at the oldest that is left.
+    """Look at every entry. `known` is a head noted earlier, which must still be in the chain.
 
-    `known` is a head noted earlier, which must still be in the chain.
+    The oldest entries go with their retention; of the last of these the hash stays. There were entries before there was a chain.
     """
-    before: bytes | None = None
-    number = 0
     rows = store.rows(queries.AUDITED)
-    for row in rows:
-        is_chained = row["chain"] is not None or before is not None  # there were entries before there was a chain
-        if is_chained and number and row["chain"] != _link(before, row):
+    before: bytes | None = None
+    for number, row in enumerate(rows):
+        is_anchor = number == 0 and not row["action"]
+        is_older = before is None and row["chain"] is None
+        if not (is_anchor or is_older) and row["chain"] != _link(before, row):
             return Verified(len(rows), "", row["id"])
-        number += is_chained
         before = row["chain"]
     if known and known not in {row["chain"].hex() for row in rows if row["chain"]}:
         return Verified(len(rows), "", rows[-1]["id"] if rows else 0)

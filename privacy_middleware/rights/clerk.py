@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 from ..errors import PrivacyError, StoreError
 from ..record.fork import Forkable, mind_forks
+from ..record.purge import LONGEST_JUMP_DAYS
 from ..settings import REQUEST_DAYS
 from ..store import queries
 from ..store.sqlite import SQLiteStore
@@ -95,7 +96,6 @@ class Clerk(Forkable):
             now=now,
             can_send=self.office.send is not None,
             can_ask=self.office.can_ask,
-            unproven=now - links.LIFE["confirm"],
             unedited=now - links.LIFE["correct"],
             remind=now + first * DAY,
             last=now + last * DAY,
@@ -158,6 +158,9 @@ class Clerk(Forkable):
             with self._starting:
                 self._closing = False
                 self._thread = None
+            if self._jobs:  # asked after the last look
+                self._start()
+                self._wake.set()
 
     def _turn(self) -> None:
         self._working = True
@@ -220,16 +223,27 @@ class Clerk(Forkable):
         if not self._has_lease(store):
             return
         now = self._now()
-        requests.lapse(store, now=now)
-        requests.purge(store, now=now)
-        outbox.drop_expired(store, now=now)
-        with store.transaction():
-            store.execute(queries.PURGE_ATTEMPTS, before=now // limits.HOUR - limits.HOURS)
+        if not self._has_clock_jumped(store, now):
+            requests.lapse(store, now=now)
+            requests.purge(store, now=now)
+            outbox.drop_expired(store, now=now)
+            with store.transaction():
+                store.execute(queries.PURGE_ATTEMPTS, before=now // limits.HOUR - limits.HOURS)
         self._ask_for_proofs(store)
         for row in store.rows(queries.REQUESTS_TO_DO, now=now, most=MOST_A_TURN):
-            if self._has_lease(store):
-                self._do_request(store, Request(**row))
+            request = requests.get(store, row["id"])  # an erasure before it may have ended it
+            if request.state == "confirmed" and self._has_lease(store):
+                self._do_request(store, request)
         self._remind(store)
+
+    def _has_clock_jumped(self, store: SQLiteStore, now: int) -> bool:
+        """A wrong clock must not delete."""
+        seen = store.mark("clock")
+        if seen is None or now - seen <= LONGEST_JUMP_DAYS * DAY:
+            return False
+        text = "no data request lapses: the clock jumped by over %d days; if it is right, run `privacy-middleware purge`"
+        self._complain("clock", text, LONGEST_JUMP_DAYS)
+        return True
 
     def _ask_for_proofs(self, store: SQLiteStore) -> None:
         """Of requests that came while no mail could be sent."""

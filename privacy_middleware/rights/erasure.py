@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -56,7 +56,9 @@ def held(office: Office, store: SQLiteStore, request: Request) -> Held:
     subject = submissions.subject_of(store, request.lookup) if request.lookup else None
     found = submissions.of_subject(store, subject) if subject else []
     others = [one for one in of_person(store, request.lookup) if one.id != request.id] if request.lookup else []
-    return Held(dict(Counter(stored.form for stored in found)), len(others), [source.name for source in office.sources])
+    titles = {form.name: form.title or form.name for form in office.declaration.forms}
+    amounts = Counter(titles.get(stored.form, stored.form) for stored in found)
+    return Held(dict(amounts), len(others), [source.name for source in office.sources])
 
 
 def erase(office: Office, store: SQLiteStore, request: Request, *, now: int) -> Request:
@@ -67,12 +69,22 @@ def erase(office: Office, store: SQLiteStore, request: Request, *, now: int) -> 
     """
     who = particulars(office, store, request)
     outcomes = _ask_sources(office, store, request, who.email, now=now)
+    if who.again:  # what is ours, the replay has erased; what was sent since then stays
+        with store.transaction():
+            return _end(store, request, now=now)
     take_in_spool(office, store)
     write_tombstone(office, blind_index(root_key(store, office.vault()), who.email), now)
     with store.transaction():
         request = _erase_here(office, store, request, who, outcomes, now=now)
     store.checkpoint()
     return request
+
+
+def _end(store: SQLiteStore, request: Request, *, now: int) -> Request:
+    """Close an erasure, and forget whose it was; its status page stays."""
+    request = close(store, request, "fulfilled", actor=audit.SYSTEM, now=now)
+    detach(store, request, keep_link="status")
+    return get(store, request.id)
 
 
 def _ask_sources(office: Office, store: SQLiteStore, request: Request, email: str, *, now: int) -> dict[str, Outcome]:
@@ -130,38 +142,32 @@ def _erase_here(
     request = get(store, request.id)
     if request.state != "confirmed" or request.lookup is None:
         return request  # another process was faster
-    subject = submissions.subject_of(store, request.lookup)
-    erased = _erase_subject(store, request.lookup, now=now)
-    for other in of_person(store, request.lookup):
-        if other.id != request.id:
-            _end_other(store, other, now=now)
+    lookup, subject = request.lookup, submissions.subject_of(store, request.lookup)
+    found = submissions.of_subject(store, subject) if subject else []
+    others = [other for other in of_person(store, lookup) if other.id != request.id]
+    _erase_subject(store, subject, found, now=now)
+    for other in others:
+        _end_other(store, other, now=now)
     limits.forget(store, root_key(store, office.vault()), who.email)
-    store.execute(queries.ADD_TOMBSTONE, lookup=request.lookup, erased=now)
-    lookup, told = request.lookup, [recipient.name for recipient in office.declaration.recipients]
-    request = close(store, request, "fulfilled", actor=audit.SYSTEM, now=now)
-    detach(store, request, keep_link="status")
-    left = store.rows(queries.LEFT, lookup=lookup, subject=subject)[0]["amount"]
+    store.execute(queries.ADD_TOMBSTONE, lookup=lookup, erased=now)
+    _end(store, request, now=now)
+    left = _left(store, lookup, subject, found, [request, *others], now=now)
     if left:
         raise StoreError(f"{left} rows were left after an erasure; nothing of it was done, and it is tried again")
-    if not who.again:
-        kept = [(name, one) for name, one in outcomes.items() if isinstance(one, Kept)]
-        mail = mails.receipt(office, who, submissions=erased, kept=kept, told=told)
-        outbox.add(store, office.vault(), mail, now=now)
-        if told:
-            tell_owner(office, store, mails.tell_recipients(office, "erasure", request.id, names=told), now=now)
+    told = [recipient.name for recipient in office.declaration.recipients]
+    kept = [(name, one) for name, one in outcomes.items() if isinstance(one, Kept)]
+    outbox.add(store, office.vault(), mails.receipt(office, who, submissions=len(found), kept=kept, told=told), now=now)
+    if told:
+        tell_owner(office, store, mails.tell_recipients(office, "erasure", request.id, names=told), now=now)
     return get(store, request.id)
 
 
-def _erase_subject(store: SQLiteStore, lookup: bytes, *, now: int) -> int:
-    """Delete submissions with the hits that are tied to them, and destroy the key; returns how many submissions."""
-    subject = submissions.subject_of(store, lookup)
-    if subject is None:
-        return 0
-    found = submissions.of_subject(store, subject)
+def _erase_subject(store: SQLiteStore, subject: bytes | None, found: Sequence[Stored], *, now: int) -> None:
+    """Delete submissions with the hits that are tied to them, and destroy the key."""
     for stored in found:
         _erase_submission(store, stored, now=now)
-    store.execute(queries.DELETE_SUBJECT, id=subject)
-    return len(found)
+    if subject is not None:
+        store.execute(queries.DELETE_SUBJECT, id=subject)
 
 
 def _erase_submission(store: SQLiteStore, stored: Stored, *, now: int) -> None:
@@ -178,6 +184,16 @@ def _end_other(store: SQLiteStore, other: Request, *, now: int) -> None:
     detach(store, other)
 
 
+def _left(store: SQLiteStore, lookup: bytes, subject: bytes | None, found: Sequence[Stored], asked: Sequence[Request], *, now: int) -> int:
+    """Count what is left of a person, by what was there before."""
+    counts = [
+        store.rows(queries.LEFT_OF_PERSON, lookup=lookup, subject=subject),
+        *(store.rows(queries.LEFT_OF_SUBMISSION, id=one.id, day=one.day, visitor=one.visitor, until=now) for one in found),
+        *(store.rows(queries.LEFT_OF_REQUEST, request=one.id, subject=one.subject) for one in asked),
+    ]
+    return sum(rows[0]["amount"] for rows in counts)
+
+
 # --- tombstones ------------------------------------------------------------------------------------------------------------
 
 
@@ -187,7 +203,7 @@ def write_tombstone(office: Office, lookup: bytes, erased: int) -> None:
     Raises:
         OSError: if it cannot be written.
     """
-    line = f"{lookup.hex()} {erased}\n"
+    line = f"\n{lookup.hex()} {erased}\n"  # a line of its own, also where a crash has cut off the one before
     with os.fdopen(os.open(office.graves, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="ascii") as file:
         file.write(line)
         file.flush()
@@ -232,6 +248,8 @@ def replay(office: Office, store: SQLiteStore, *, actor: str, now: int) -> Repla
     take_in_spool(office, store)
     people = erased = 0
     for lookup, instant in to_replay(office, store).items():
+        if any(other.kind == "erasure" and other.acts is not None and other.is_open for other in of_person(store, lookup)):
+            continue  # it was restored from just before it was done: the app does it, with all that belongs to it
         with store.transaction():
             amount, email = _erase_older(office, store, lookup, instant)
             for other in of_person(store, lookup):
@@ -255,7 +273,7 @@ def _erase_older(office: Office, store: SQLiteStore, lookup: bytes, instant: int
     found = submissions.of_subject(store, subject) if subject else []
     older = [(stored, values) for stored, time, values in _opened(office, store, found) if time is None or time <= instant]
     if len(older) == len(found):
-        _erase_subject(store, lookup, now=instant)
+        _erase_subject(store, subject, found, now=instant)
     else:
         for stored, _ in older:
             _erase_submission(store, stored, now=instant)

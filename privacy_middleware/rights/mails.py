@@ -75,7 +75,7 @@ def ready(office: Office, request: Request, who: Particulars, link: str) -> Mail
         "overview": "Your overview is ready. You can look at it, and download it three times.",
         "correction": "Here you can see your data and change what is wrong.",
     }[request.kind]
-    return _to_person(office, "ready", who, f"Your {NAMES[request.kind]}", f"{text} The link holds for 72 hours.", Link(link),
+    return _to_person(office, "ready", who, f"Your {NAMES[request.kind]}", who.answer, f"{text} The link holds for 72 hours.", Link(link),
                       "Whoever has this link can see your data: please do not pass it on.")  # fmt: skip
 
 
@@ -98,6 +98,7 @@ def receipt(office: Office, who: Particulars, *, submissions: int, kept: Sequenc
     return _to_person(
         office, "receipt", who, "Your data are erased",
         "Your data are erased, as you asked.",
+        who.answer,
         what.get(submissions, f"We had {submissions} things that you sent us; they are gone."),
         *(["This must be kept, and so it was not erased:", *reasons] if reasons else []),
         f"We also tell those who got data from us: {', '.join(told)}." if told else "",

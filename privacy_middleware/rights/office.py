@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -75,8 +74,13 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
 
 def call(method: Callable[..., Any], *arguments: Any) -> Any:
     """Call what the host gave us, and wait for it if it is async: on an event loop of its own."""
-    result = method(*arguments)
-    return asyncio.run(_wait(result)) if inspect.isawaitable(result) else result
+    import asyncio
+
+    try:
+        result = method(*arguments)
+        return asyncio.run(_wait(result)) if inspect.isawaitable(result) else result
+    except (asyncio.CancelledError, SystemExit) as error:  # these would end our thread
+        raise RuntimeError(type(error).__name__) from None
 
 
 async def _wait(awaitable: Any) -> Any:

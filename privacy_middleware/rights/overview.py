@@ -82,7 +82,7 @@ def _own_parts(office: Office, store: SQLiteStore, request: Request) -> list[Par
     asked = [_request_row(one, zone) for one in of_person(store, lookup)]
     named = [stored.id.hex() for stored in found] or [lookup.hex()]
     accesses = {row["id"]: row for name in named for row in store.rows(queries.AUDITED_OF, subject=lookup, named=name)}
-    seen = [{"time": _instant(row["time"], zone), "what": row["action"]} for _, row in sorted(accesses.items())]
+    seen = [{"time": _instant(row["time"], zone), "what": row["action"].replace("_", " ")} for _, row in sorted(accesses.items())]
     return [
         Part("submissions", "What you sent with forms", tuple(sent)),
         Part("permissions", "What you gave permission for", tuple(_permissions(sent))),

@@ -156,8 +156,10 @@ def carry_out(office: Office, store: SQLiteStore, request: Request, who: Particu
         link = make_link(office, store, request, "correct", now=now)
         _mail(office, store, request, mails.ready(office, request, who, link), now=now, life=links.LIFE["correct"])
         return request
-    if request.kind in ("restriction", "objection"):
-        restrict(store, request.lookup, since=now)
+    if request.kind == "restriction":
+        store.execute(queries.RESTRICT, lookup=request.lookup, since=now)
+    if request.kind == "objection":
+        store.execute(queries.OBJECT, lookup=request.lookup, since=now)
     if request.kind == "overview":
         link = make_link(office, store, request, "overview", now=now)
         _mail(office, store, request, mails.ready(office, request, who, link), now=now, life=links.LIFE["overview"])
@@ -205,8 +207,7 @@ def refuse(office: Office, store: SQLiteStore, request: Request, *, actor: str, 
         PrivacyError: if it is closed, or is just being done.
     """
     _must_be(request, *OPEN)
-    if request.kind == "erasure" and request.state == "confirmed" and _has_begun(store, request):
-        raise PrivacyError("the erasure has begun; what is gone cannot be refused any more")
+    _must_not_have_begun(request, now=now)
     who = particulars(office, store, request)
     if request.confirmed is not None:  # else nobody knows whose address it is
         _mail(office, store, request, mails.refused(office, request, who, reason), now=now)
@@ -228,9 +229,11 @@ def extend(office: Office, store: SQLiteStore, request: Request, *, actor: str, 
     later = due(office.settings.deadlines, request.created, zone=office.settings.zone, extended=True)
     store.execute(queries.SET_DUE, id=request.id, due=later)
     request = get(store, request.id)
+    who = msgspec.structs.replace(particulars(office, store, request), answer=reason)
+    seal(office, store, request, who)
     _note(store, request, "extended", actor=actor, now=now)
-    _mail(office, store, request, mails.extended(office, request, particulars(office, store, request), reason), now=now)
-    return request
+    _mail(office, store, request, mails.extended(office, request, who, reason), now=now)
+    return get(store, request.id)
 
 
 def withdraw(store: SQLiteStore, request: Request, *, now: int) -> Request:
@@ -240,8 +243,7 @@ def withdraw(store: SQLiteStore, request: Request, *, now: int) -> Request:
         PrivacyError: if it is closed, or is just being done.
     """
     _must_be(request, *OPEN)
-    if request.acts is not None and (request.acts <= now or _has_begun(store, request)):
-        raise PrivacyError("it is just being done")
+    _must_not_have_begun(request, now=now)
     return close(store, request, "withdrawn", actor=audit.PERSON, now=now)
 
 
@@ -251,16 +253,11 @@ def lift(office: Office, store: SQLiteStore, request: Request, *, actor: str, no
     Raises:
         PrivacyError: if it restricts nothing.
     """
-    if request.kind not in ("restriction", "objection") or request.state != "fulfilled" or request.lookup is None:
-        raise PrivacyError("only a restriction or objection that was fulfilled can be lifted")
-    restrict(store, request.lookup, since=None)
+    query = {"restriction": queries.LIFT_RESTRICTION, "objection": queries.LIFT_OBJECTION}.get(request.kind)
+    if query is None or request.lookup is None or not store.execute(query, lookup=request.lookup, since=request.closed):
+        raise PrivacyError("only a restriction or objection that is in force can be lifted")
     _note(store, request, "lifted", actor=actor, now=now)
     _mail(office, store, request, mails.lifted(office, request, particulars(office, store, request)), now=now)
-
-
-def restrict(store: SQLiteStore, lookup: bytes | None, *, since: int | None) -> bool:
-    """Let what is kept of a person be stored only (GDPR art. 18), or end that; True if anything is kept of them."""
-    return lookup is not None and store.execute(queries.RESTRICT, lookup=lookup, since=since) > 0
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------------
@@ -278,7 +275,7 @@ def close(store: SQLiteStore, request: Request, state: State, *, actor: str, now
 def lapse(store: SQLiteStore, *, now: int) -> int:
     """Close what nobody has confirmed in time, or gone on with; returns how many."""
     with store.transaction():
-        late = store.rows(queries.UNPROVEN, before=now - links.LIFE["confirm"])
+        late = store.rows(queries.UNPROVEN, now=now)
         late += store.rows(queries.UNEDITED, before=now - links.LIFE["correct"])
         for row in late:
             close(store, get(store, row["id"]), "expired", actor=audit.SYSTEM, now=now)
@@ -373,8 +370,9 @@ def _mail(office: Office, store: SQLiteStore, request: Request, mail: Any, *, no
     outbox.add(store, office.vault(), mail, now=now, request=request.id, life=life)
 
 
-def _has_begun(store: SQLiteStore, request: Request) -> bool:
-    return bool(store.rows(queries.STEPS, request=request.id))
+def _must_not_have_begun(request: Request, *, now: int) -> None:
+    if request.acts is not None and (request.acts <= now or request.tries):
+        raise PrivacyError("it is being done already; what is done cannot be taken back")
 
 
 def _must_be(request: Request, *states: State) -> None:

@@ -19,6 +19,7 @@ from .pages import Pages
 
 FORMAT: Final = 1
 _README: Final = "index.html"
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d")
 
 
 def package(office: Office, pages: Pages, overview: Overview) -> Iterator[bytes]:
@@ -38,6 +39,8 @@ def shown(value: Any) -> str:
     """Write a value of a row as people read it."""
     if value is None:
         return ""
+    if isinstance(value, str) and _INSTANT.fullmatch(value):
+        return f"{value[:10]}, {value[11:16]}"
     return f"a file, {len(value)} bytes" if isinstance(value, bytes) else in_words(value)
 
 

@@ -65,10 +65,11 @@ COUNTERS: Final = "/* status.counters */ SELECT name, SUM(amount) AS amount FROM
 MARK: Final = "/* recorder.mark */ SELECT value FROM mark WHERE name = :name"
 SET_MARK: Final = """/* recorder.mark */
 INSERT INTO mark (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value"""
+# A lease of over two hours, which nobody takes, is of a clock that was wrong.
 TAKE_LEASE: Final = """/* recorder.lease */
 INSERT INTO lease (name, holder, until) VALUES (:name, :holder, :until)
 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-WHERE lease.until < :now OR lease.until > excluded.until OR lease.holder = excluded.holder"""
+WHERE lease.until < :now OR lease.until > :now + 7200000 OR lease.holder = excluded.holder"""
 LEASE_HOLDER: Final = "/* recorder.lease */ SELECT holder FROM lease WHERE name = :name"
 
 # --- purge -----------------------------------------------------------------------------------------------------------------
@@ -252,7 +253,10 @@ PURGE_SUBJECTS: Final = """/* purge.submissions */
 DELETE FROM subject
 WHERE NOT EXISTS (SELECT 1 FROM submission WHERE submission.subject = subject.id)
     AND id NOT IN (SELECT subject FROM request WHERE subject IS NOT NULL) AND id NOT IN (SELECT subject FROM mail)"""
-PURGE_AUDIT: Final = "/* purge.audit */ DELETE FROM audit WHERE time < :before"
+AUDIT_END: Final = """/* purge.audit */
+SELECT MAX(id) AS id FROM audit WHERE id < COALESCE((SELECT MIN(id) FROM audit WHERE time >= :before), 9000000000000000000)"""
+PURGE_AUDIT: Final = "/* purge.audit */ DELETE FROM audit WHERE id < :id"
+ANCHOR_AUDIT: Final = "/* purge.audit */ UPDATE audit SET actor = '', action = '', object = '', subject = NULL WHERE id = :id"
 
 OTHER_KEYS: Final = """/* keys.rotate */
 SELECT id, lookup, master, sealed FROM subject WHERE master <> :newest AND id > :after ORDER BY id LIMIT :most"""
@@ -292,21 +296,23 @@ WHERE id = :id AND state = :before"""
 SET_SEALED: Final = "/* requests.sealed */ UPDATE request SET sealed = :sealed WHERE id = :id"
 SET_DUE: Final = "/* requests.extend */ UPDATE request SET due = :due, extended = 1, reminded = 0 WHERE id = :id"
 SET_REMINDED: Final = "/* clerk.remind */ UPDATE request SET reminded = :reminded WHERE id = :id"
-SET_TRIES: Final = "/* clerk.turn */ UPDATE request SET tries = :tries, acts = :acts WHERE id = :id"
+SET_TRIES: Final = "/* clerk.turn */ UPDATE request SET tries = :tries, acts = :acts WHERE id = :id AND state = 'confirmed'"
 DETACH: Final = "/* requests.detach */ UPDATE request SET lookup = NULL, subject = NULL, sealed = NULL WHERE id = :id"
 DELETE_REQUEST: Final = "/* requests.purge */ DELETE FROM request WHERE id = :id"
 DELETE_LINKS: Final = "/* requests.detach */ DELETE FROM link WHERE request = :request AND purpose <> :but"
 DELETE_STEPS: Final = "/* requests.detach */ DELETE FROM step WHERE request = :request"
 DELETE_SUBJECT: Final = "/* requests.detach */ DELETE FROM subject WHERE id = :id"
 MAILS_OF: Final = "/* requests.detach */ SELECT id, subject FROM mail WHERE request = :request"
-UNPROVEN: Final = "/* requests.lapse */ SELECT id FROM request WHERE state = 'awaiting_confirmation' AND created <= :before"
+_UNPROVEN: Final = """state = 'awaiting_confirmation'
+    AND NOT EXISTS (SELECT 1 FROM link WHERE link.request = request.id AND purpose = 'confirm' AND expires > :now)"""
+UNPROVEN: Final = f"/* requests.lapse */ SELECT id FROM request WHERE {_UNPROVEN}"
 UNEDITED: Final = """/* requests.lapse */
 SELECT id FROM request WHERE kind = 'correction' AND state = 'confirmed' AND acts IS NULL AND confirmed <= :before"""
 LONG_CLOSED: Final = "/* requests.purge */ SELECT id FROM request WHERE closed <= :before"
-ANY_DUTY: Final = """/* clerk.look */
+ANY_DUTY: Final = f"""/* clerk.look */
 SELECT EXISTS (SELECT 1 FROM mail WHERE (due <= :now AND :can_send) OR expires <= :now)
     OR EXISTS (SELECT 1 FROM request WHERE closed IS NULL AND ((state = 'received' AND :can_ask) OR acts <= :now
-        OR (state = 'awaiting_confirmation' AND created <= :unproven) OR (kind = 'correction' AND acts IS NULL AND confirmed <= :unedited)
+        OR ({_UNPROVEN}) OR (kind = 'correction' AND acts IS NULL AND confirmed <= :unedited)
         OR (reminded = 0 AND due <= :remind) OR (reminded = 1 AND due <= :last)))
     OR EXISTS (SELECT 1 FROM request WHERE closed <= :closed)
     OR EXISTS (SELECT 1 FROM link WHERE expires <= :now)
@@ -317,8 +323,8 @@ ADD_LINK: Final = """/* links.make */
 INSERT INTO link (hash, request, purpose, expires, uses) VALUES (:hash, :request, :purpose, :expires, :uses)"""
 LINK: Final = "/* links.find */ SELECT request, purpose, expires, uses FROM link WHERE hash = :hash"
 USE_LINK: Final = """/* links.use */
-UPDATE link SET uses = uses - 1 WHERE uses > 0 AND EXISTS (
-    SELECT 1 FROM link own WHERE own.hash = :hash AND own.uses > 0 AND own.request = link.request AND own.purpose = link.purpose)"""
+UPDATE link SET uses = uses - 1
+WHERE uses > 0 AND (request, purpose) = (SELECT own.request, own.purpose FROM link own WHERE own.hash = :hash AND own.uses > 0)"""
 PURGE_LINKS: Final = "/* links.purge */ DELETE FROM link WHERE expires <= :now"
 
 ADD_MAIL: Final = """/* outbox.add */
@@ -346,13 +352,20 @@ SELECT kind, COUNT(*) AS amount, MIN(time) AS first, MAX(time) AS last FROM hit
 WHERE day = :day AND visitor = :visitor GROUP BY kind ORDER BY kind"""
 SET_FIELD: Final = "/* correction.apply */ UPDATE field SET value = :value WHERE submission = :submission AND name = :name"
 RESTRICT: Final = "/* restriction.set */ UPDATE subject SET restricted = :since WHERE lookup = :lookup"
-RESTRICTED: Final = "/* restriction.find */ SELECT restricted FROM subject WHERE id = :id"
+OBJECT: Final = "/* restriction.set */ UPDATE subject SET objected = :since WHERE lookup = :lookup"
+LIFT_RESTRICTION: Final = "/* restriction.lift */ UPDATE subject SET restricted = NULL WHERE lookup = :lookup AND restricted = :since"
+LIFT_OBJECTION: Final = "/* restriction.lift */ UPDATE subject SET objected = NULL WHERE lookup = :lookup AND objected = :since"
+RESTRICTED: Final = "/* restriction.find */ SELECT COALESCE(restricted, objected) AS since FROM subject WHERE id = :id"
 
-LEFT: Final = """/* erasure.left */
+LEFT_OF_PERSON: Final = """/* erasure.left */
 SELECT (SELECT COUNT(*) FROM subject WHERE lookup = :lookup OR id = :subject)
-    + (SELECT COUNT(*) FROM submission WHERE subject = :subject)
-    + (SELECT COUNT(*) FROM field WHERE submission IN (SELECT id FROM submission WHERE subject = :subject))
-    + (SELECT COUNT(*) FROM request WHERE lookup = :lookup) AS amount"""
+    + (SELECT COUNT(*) FROM submission WHERE subject = :subject) + (SELECT COUNT(*) FROM request WHERE lookup = :lookup) AS amount"""
+LEFT_OF_SUBMISSION: Final = """/* erasure.left */
+SELECT (SELECT COUNT(*) FROM field WHERE submission = :id)
+    + (SELECT COUNT(*) FROM hit WHERE day = :day AND visitor = :visitor AND time <= :until) AS amount"""
+LEFT_OF_REQUEST: Final = """/* erasure.left */
+SELECT (SELECT COUNT(*) FROM mail WHERE request = :request) + (SELECT COUNT(*) FROM step WHERE request = :request)
+    + (SELECT COUNT(*) FROM subject WHERE id = :subject) AS amount"""
 ADD_TOMBSTONE: Final = """/* erasure.tombstone */
 INSERT INTO tombstone (lookup, erased) VALUES (:lookup, :erased)
 ON CONFLICT (lookup) DO UPDATE SET erased = excluded.erased WHERE excluded.erased > tombstone.erased"""

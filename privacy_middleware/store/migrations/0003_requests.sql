@@ -59,6 +59,7 @@ CREATE TABLE tombstone (lookup BLOB PRIMARY KEY, erased INTEGER NOT NULL) WITHOU
 -- How many requests came in an hour, by a keyed hash of where from.
 CREATE TABLE attempt (bucket BLOB NOT NULL, hour INTEGER NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY (bucket, hour)) WITHOUT ROWID;
 
-ALTER TABLE subject ADD COLUMN restricted INTEGER;  -- since when (epoch milliseconds) their data may only be stored
+ALTER TABLE subject ADD COLUMN restricted INTEGER;  -- since when (epoch milliseconds) their data may only be stored, and are not purged
+ALTER TABLE subject ADD COLUMN objected INTEGER;    -- since when they may only be stored until they are purged
 ALTER TABLE audit ADD COLUMN subject BLOB;          -- blind index of the person whom an entry is about
 ALTER TABLE audit ADD COLUMN chain BLOB;            -- hash of this entry and the chain of the one before; none of entries from before
