@@ -18,7 +18,7 @@ from markupsafe import Markup
 from .collect.choice import Choice, Signal
 from .collect.hit import Rules
 from .declaration import Declaration, load_declaration
-from .errors import DeclarationError, SettingsError
+from .errors import DeclarationError, PrivacyError, SettingsError
 from .forms import Form
 from .mail import Send, smtp
 from .record.intake import Intake
@@ -26,7 +26,7 @@ from .record.keys import Keys
 from .record.recorder import Recorder
 from .record.spool import Spool
 from .rights.clerk import Clerk
-from .rights.erasure import SOURCES
+from .rights.erasure import SOURCES, to_replay
 from .rights.office import Office
 from .settings import Settings, load_settings
 from .sources import DataSource
@@ -106,6 +106,13 @@ class Privacy:
         self.statement_since = in_force_since(store, self.statement, now=int(time.time() * 1000))
         if self.host.sources or store.mark(SOURCES):
             store.set_mark(SOURCES, len(self.host.sources))
+        try:
+            forgotten = len(to_replay(self.office, store))
+        except PrivacyError as error:  # no reason not to record
+            logger.error("%s", error)  # noqa: TRY400 - the text says it all
+        else:
+            if forgotten:
+                logger.error("%d erasures are not in this database, which was restored: run `privacy-middleware replay`", forgotten)
 
     @classmethod
     def from_sources(

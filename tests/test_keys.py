@@ -494,14 +494,14 @@ class TestCommands:
         code, out, err = run(capsys, "keys", "status")
         assert (code, err) == (0, "")
         lines = sorted(re.split(r"  +", line, maxsplit=1)[1] for line in out.splitlines())
-        assert lines == ["key 2 of those given  2 people or anonymous submissions", "the newest key  1 people or anonymous submissions"]
+        assert lines == ["key 2 of those given  2 keys", "the newest key  1 keys"]
 
     def test_status_tells_of_a_key_that_is_not_given(self, capsys: pytest.CaptureFixture[str]) -> None:
         fill(OLD, ANNA)
         self.give(NEW)
         code, out, _ = run(capsys, "keys", "status")
         assert code == 1
-        assert "not among the keys given  1 people" in out
+        assert "not among the keys given  1 keys" in out
 
     def test_status_of_an_empty_vault_says_so(self, capsys: pytest.CaptureFixture[str], store: SQLiteStore) -> None:
         self.give(NEW)
@@ -584,7 +584,7 @@ class TestCommands:
         before = query("SELECT * FROM subject"), query("SELECT * FROM vault")
         code, out, err = run(capsys, "keys", "abandon")
         assert (code, out) == (1, "")
-        assert "what 3 people or anonymous submissions have sent could not be read any more" in err
+        assert "what is sealed under 3 keys of people could not be read any more" in err
         assert "--yes" in err
         assert (query("SELECT * FROM subject"), query("SELECT * FROM vault")) == before
 

@@ -44,7 +44,7 @@ def _status(_: argparse.Namespace) -> int:
     for master, subjects in found.items():
         place = vault.place_of(master)
         given = "not among the keys given" if place is None else "the newest key" if place == 0 else f"key {place + 1} of those given"
-        print(f"{master.hex()}  {given}  {subjects} people or anonymous submissions")
+        print(f"{master.hex()}  {given}  {subjects} keys")
     return 0 if all(vault.place_of(master) is not None for master in found) else 1
 
 
@@ -88,7 +88,7 @@ def _abandon(options: argparse.Namespace) -> int:
             print("nothing is lost: everything can be opened with the keys given")
             return 0
         if not options.yes:
-            raise PrivacyError(f"what {lost} people or anonymous submissions have sent could not be read any more; if so be it, add --yes")
+            raise PrivacyError(f"what is sealed under {lost} keys of people could not be read any more; if so be it, add --yes")
         abandon(store, privacy.keys.new_vault())
         store.checkpoint()
     finally:

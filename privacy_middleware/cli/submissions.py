@@ -177,7 +177,8 @@ def _export(options: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
     store = open_store(privacy)
     try:
-        found = [stored for stored in _find(privacy, store, options) if not is_restricted(store, stored)]
+        matching = _find(privacy, store, options)
+        found = [stored for stored in matching if not is_restricted(store, stored)]
         asked = " ".join(
             f"{n}={v}"
             for n, v in (("form", options.form), ("purpose", options.purpose), ("from", options.first), ("to", options.last))
@@ -201,6 +202,8 @@ def _export(options: argparse.Namespace) -> int:
     finally:
         if options.output:
             out.close()
+    if len(found) < len(matching):
+        print(f"privacy-middleware: {len(matching) - len(found)} left out: their people asked to have them stored only", file=sys.stderr)
     faults = sum(bool(one.fault) for one in opened)
     if faults:
         print(f"privacy-middleware: {faults} of {len(opened)} cannot be opened; see `privacy-middleware status`", file=sys.stderr)

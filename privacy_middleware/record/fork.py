@@ -1,13 +1,16 @@
-"""Keeps threads and database connections from crossing a fork (SQLite, "How To Corrupt", section 2.6)."""
+"""Background threads, each with a database connection of its own; neither may cross a fork (SQLite, "How To Corrupt", section 2.6)."""
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
 from typing import Final
 
 from ..store.sqlite import SQLiteStore
+
+logger = logging.getLogger("privacy_middleware")
 
 PATIENCE: Final = 0.5
 """Seconds that a fork waits for a thread to end what it is doing."""
@@ -39,6 +42,46 @@ class Forkable:
     def close(self, timeout: float = 2.0) -> None:
         """End the thread, after what is under way."""
         raise NotImplementedError
+
+
+class Worker(Forkable):
+    """A thread that is started when it is first needed, and again if it has ended."""
+
+    name: str
+    """What the thread is called."""
+    what: str
+    """What it is for, as a log says it."""
+
+    def _begin(self) -> None:
+        """Have nothing yet, as at first use and in a forked child."""
+        self._wake = threading.Event()
+        self._starting = threading.Lock()
+        self._turning = threading.Lock()
+        self._forking = False
+        self._unusable = False
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._complained: set[str] = set()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # no more threads: out of memory, or the interpreter is ending
+                    self._complain("thread", "no thread can be started for %s (%s)", self.what, type(error).__name__)
+                    return
+                self._thread = thread
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+    def _complain(self, topic: str, text: str, *facts: object) -> None:
+        """Log a fault once, until it is over."""
+        if topic not in self._complained:
+            self._complained.add(topic)
+            logger.error(text, *facts)
 
 
 _known: weakref.WeakSet[Forkable] = weakref.WeakSet()

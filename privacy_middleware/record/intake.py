@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ from ..forms import Form, Outcome
 from ..store.sqlite import SQLiteStore
 from ..vault import Vault, field_hash, normalise_email
 from . import submissions
-from .fork import Forkable, mind_forks
+from .fork import Worker, mind_forks
 from .spool import Spool, openable
 from .submissions import Submission
 
@@ -75,8 +74,11 @@ class _Ticket(NamedTuple):
     future: Future[bool]
 
 
-class Intake(Forkable):
+class Intake(Worker):
     """The queue of captured forms and its thread."""
+
+    name = "privacy-intake"
+    what = "forms"
 
     def __init__(
         self,
@@ -101,21 +103,14 @@ class Intake(Forkable):
         mind_forks(self)
 
     def _reset(self) -> None:
+        self._begin()
         self._queue: deque[_Ticket] = deque()
         self._unwritten: list[Submission] = []
         self._root: bytes | None = None
-        self._wake = threading.Event()
-        self._starting = threading.Lock()
-        self._turning = threading.Lock()
-        self._forking = False
-        self._unusable = False
-        self._thread: threading.Thread | None = None
-        self._closing = False
         self._busy = False
         self._waiting = 0
         self._waiting_bytes = 0
         self._away_until = 0.0
-        self._complained: set[str] = set()
         self._absorb_due = 0.0
 
     def after_fork_in_child(self) -> None:
@@ -179,17 +174,6 @@ class Intake(Forkable):
         self._count(f"form.{form.name}.late")
 
     # --- the thread --------------------------------------------------------------------------------------------------------
-
-    def _start(self) -> None:
-        with self._starting:
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="privacy-intake", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError as error:  # no more threads: out of memory, or the interpreter is ending
-                    self._complain("thread", "no thread can be started for forms (%s)", type(error).__name__)
-                    return
-                self._thread = thread
 
     def _run(self) -> None:
         try:
@@ -372,12 +356,6 @@ class Intake(Forkable):
         self._count(f"fault.{type(error).__name__}")
         kind = str(error) if isinstance(error, PrivacyError) else type(error).__name__
         self._complain(f"fault {kind}", "a submission cannot be put into the database (%s); see `privacy-middleware status`", kind)
-
-    def _complain(self, topic: str, text: str, *facts: object) -> None:
-        """Log a fault once, until a submission can be stored again."""
-        if topic not in self._complained:
-            self._complained.add(topic)
-            logger.error(text, *facts)
 
     # --- from the recorder's thread ----------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import threading
 import time
 import uuid
 from collections import deque
@@ -17,7 +16,7 @@ from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
 from ..errors import PrivacyError, StoreError
-from ..record.fork import Forkable, mind_forks
+from ..record.fork import Worker, mind_forks
 from ..record.purge import LONGEST_JUMP_DAYS
 from ..settings import REQUEST_DAYS
 from ..store import queries
@@ -42,8 +41,11 @@ RETRY_MINUTES: Final = (1, 5, 15, 60, 240)
 MINUTE: Final = 60_000
 
 
-class Clerk(Forkable):
+class Clerk(Worker):
     """The thread and its queue. `look` finds what is due; `ask` has it do something for a page."""
+
+    name = "privacy-clerk"
+    what = "data requests"
 
     def __init__(self, store: SQLiteStore, office: Office, *, count: Callable[..., None], clock: Callable[[], float] = time.time) -> None:
         """Arguments: `count(name, amount)` adds to a counter; `clock` gives epoch seconds."""
@@ -55,19 +57,12 @@ class Clerk(Forkable):
         mind_forks(self)
 
     def _reset(self) -> None:
+        self._begin()
         self._jobs: deque[tuple[Callable[[SQLiteStore], Any], Future[Any]]] = deque()
-        self._wake = threading.Event()
-        self._starting = threading.Lock()
-        self._turning = threading.Lock()
-        self._forking = False
-        self._unusable = False
-        self._thread: threading.Thread | None = None
-        self._closing = False
         self._working = False
         self._checkpoint_due = False
         self._look_due = 0.0
         self._mail_after = 0.0
-        self._complained: set[str] = set()
         self.holder = uuid.uuid4().hex
 
     def after_fork_in_child(self) -> None:
@@ -135,17 +130,6 @@ class Clerk(Forkable):
 
     # --- the thread --------------------------------------------------------------------------------------------------------
 
-    def _start(self) -> None:
-        with self._starting:
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="privacy-clerk", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError as error:  # no more threads: out of memory, or the interpreter is ending
-                    self._complain("thread", "no thread can be started for data requests (%s)", type(error).__name__)
-                    return
-                self._thread = thread
-
     def _run(self) -> None:
         try:
             while not self._closing:
@@ -204,12 +188,6 @@ class Clerk(Forkable):
         if isinstance(error, sqlite3.Error):
             self.store.close()
 
-    def _complain(self, topic: str, text: str, *facts: object) -> None:
-        """Log a fault once, until a turn ends without one."""
-        if topic not in self._complained:
-            self._complained.add(topic)
-            logger.error(text, *facts)
-
     def _now(self) -> int:
         return int(self.clock() * 1000)
 
@@ -251,9 +229,12 @@ class Clerk(Forkable):
             return
         for row in store.rows(queries.REQUESTS_IN, state="received", most=MOST_A_TURN):
             request = Request(**row)
-            with store.transaction():
-                who = requests.particulars(self.office, store, request)
-                requests.ask_for_proof(self.office, store, request, who, now=self._now())
+            try:
+                with store.transaction():
+                    who = requests.particulars(self.office, store, request)
+                    requests.ask_for_proof(self.office, store, request, who, now=self._now())
+            except PrivacyError as error:  # it cannot be opened with the keys given; the others can
+                self._failed(error)
 
     def _do_request(self, store: SQLiteStore, request: Request) -> None:
         """Do an erasure or correction; one that fails is tried again later, and the owner is told once."""

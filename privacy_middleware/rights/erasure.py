@@ -155,8 +155,7 @@ def _erase_here(
     if left:
         raise StoreError(f"{left} rows were left after an erasure; nothing of it was done, and it is tried again")
     told = [recipient.name for recipient in office.declaration.recipients]
-    kept = [(name, one) for name, one in outcomes.items() if isinstance(one, Kept)]
-    outbox.add(store, office.vault(), mails.receipt(office, who, submissions=len(found), kept=kept, told=told), now=now)
+    outbox.add(store, office.vault(), mails.receipt(office, who, submissions=len(found), outcomes=outcomes, told=told), now=now)
     if told:
         tell_owner(office, store, mails.tell_recipients(office, "erasure", request.id, names=told), now=now)
     return get(store, request.id)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Final
 
 from ..mail import Mail
-from ..sources import Kept
+from ..sources import Erased, Kept
 
 if TYPE_CHECKING:
     from .office import Office
@@ -91,15 +91,16 @@ def fulfilled(office: Office, request: Request, who: Particulars, *, told: Seque
     return _to_person(office, "fulfilled", who, f"Your {NAMES[request.kind]}", text, who.answer, tell)
 
 
-def receipt(office: Office, who: Particulars, *, submissions: int, kept: Sequence[tuple[str, Kept]], told: Sequence[str]) -> Mail:
+def receipt(office: Office, who: Particulars, *, submissions: int, outcomes: Mapping[str, Erased | Kept], told: Sequence[str]) -> Mail:
     """Tell that everything is erased, and what is not, with the reason."""
-    what = {0: "We had nothing that was kept under your address.", 1: "We had one thing that you sent us; it is gone."}
-    reasons = [f"{name}: {one.reason}" for name, one in kept]
+    amounts = {"What you sent us": submissions, **{name: one.amount for name, one in outcomes.items()}}
+    gone = [f"{name}: {amount}" for name, amount in amounts.items() if amount]
+    reasons = [f"{name}: {one.reason}" for name, one in outcomes.items() if isinstance(one, Kept)]
     return _to_person(
         office, "receipt", who, "Your data are erased",
         "Your data are erased, as you asked.",
         who.answer,
-        what.get(submissions, f"We had {submissions} things that you sent us; they are gone."),
+        f"This is gone: {'; '.join(gone)}." if gone else "We had nothing that was kept under your address.",
         *(["This must be kept, and so it was not erased:", *reasons] if reasons else []),
         f"We also tell those who got data from us: {', '.join(told)}." if told else "",
         "A coded mark remains, from which nobody can read your address. With it we erase again what an old backup might bring back.",

@@ -30,6 +30,10 @@ DAY: Final = 24 * HOUR
 LONGEST_TEXT: Final = 4000
 
 
+class OutOfTurn(PrivacyError):
+    """A request is in a state in which this cannot be done to it (any more)."""
+
+
 class Edit(msgspec.Struct, frozen=True):
     """One value of a submission that a person has corrected."""
 
@@ -153,26 +157,30 @@ def carry_out(office: Office, store: SQLiteStore, request: Request, who: Particu
     if request.kind == "correction":
         if who.edits or who.text:
             return _set_state(store, request, "confirmed", actor=actor, now=now, acts=now)
-        link = make_link(office, store, request, "correct", now=now)
-        _mail(office, store, request, mails.ready(office, request, who, link), now=now, life=links.LIFE["correct"])
+        _mail_link(office, store, request, who, "correct", now=now)
         return request
     if request.kind == "restriction":
         store.execute(queries.RESTRICT, lookup=request.lookup, since=now)
     if request.kind == "objection":
         store.execute(queries.OBJECT, lookup=request.lookup, since=now)
     if request.kind == "overview":
-        link = make_link(office, store, request, "overview", now=now)
-        _mail(office, store, request, mails.ready(office, request, who, link), now=now, life=links.LIFE["overview"])
+        _mail_link(office, store, request, who, "overview", now=now)
     else:
         _mail(office, store, request, mails.fulfilled(office, request, who), now=now)
     return close(store, request, "fulfilled", actor=actor, now=now)
 
 
 def review_edits(office: Office, store: SQLiteStore, request: Request, who: Particulars, *, now: int) -> Request:
-    """Take what the person has corrected, in a transaction of the caller's: to be done at once, or to be reviewed."""
+    """Take what the person has corrected, in a transaction of the caller's: to be done at once, or to be reviewed.
+
+    Raises:
+        OutOfTurn: if the request does not wait for that.
+    """
+    if request.kind != "correction" or request.state != "confirmed" or request.acts is not None:
+        raise OutOfTurn("this request does not wait for corrections (any more)")
     seal(office, store, request, who)
     _note(store, request, f"edited {len(who.edits)}", actor=audit.PERSON, now=now)
-    if "correction" not in office.settings.review or (not who.text and all(edit.auto for edit in who.edits)):
+    if not who.text and ("correction" not in office.settings.review or all(edit.auto for edit in who.edits)):
         return _set_state(store, request, "confirmed", actor=audit.SYSTEM, now=now, acts=now)
     request = _set_state(store, request, "in_review", actor=audit.SYSTEM, now=now)
     tell_owner(office, store, mails.to_review(office, request.kind, request.id), now=now)
@@ -193,6 +201,8 @@ def approve(office: Office, store: SQLiteStore, request: Request, *, actor: str,
         raise PrivacyError("nobody has proven yet that the address is theirs; send the link again with `privacy-middleware requests link`")
     _must_be(request, "in_review")
     who = msgspec.structs.replace(particulars(office, store, request), answer=answer)
+    if request.kind == "overview" and not office.settings.base_url:
+        raise PrivacyError("the link to the overview needs the site's public address: set PRIVACY_BASE_URL for this command, too")
     if request.kind == "complaint" and not answer:
         raise PrivacyError("a question or complaint is answered: add --message")
     seal(office, store, request, who)
@@ -204,7 +214,7 @@ def refuse(office: Office, store: SQLiteStore, request: Request, *, actor: str, 
     """Refuse a request (GDPR art. 12(4)), in a transaction of the caller's; the person is told why, and where to complain.
 
     Raises:
-        PrivacyError: if it is closed, or is just being done.
+        OutOfTurn: if it is closed, or is just being done.
     """
     _must_be(request, *OPEN)
     _must_not_have_begun(request, now=now)
@@ -219,13 +229,13 @@ def extend(office: Office, store: SQLiteStore, request: Request, *, actor: str, 
     """Take the longer period (GDPR art. 12(3)), in a transaction of the caller's; the person is told why.
 
     Raises:
-        PrivacyError: if the first period is over, or was extended before.
+        OutOfTurn: if the first period is over, or was extended before.
     """
     _must_be(request, "confirmed", "in_review")
     if request.extended:
-        raise PrivacyError("it was extended before; the law allows that once")
+        raise OutOfTurn("it was extended before; the law allows that once")
     if now > request.due:
-        raise PrivacyError("the first period is over; an extension must be told within it. Answer the request now")
+        raise OutOfTurn("the first period is over; an extension must be told within it. Answer the request now")
     later = due(office.settings.deadlines, request.created, zone=office.settings.zone, extended=True)
     store.execute(queries.SET_DUE, id=request.id, due=later)
     request = get(store, request.id)
@@ -240,7 +250,7 @@ def withdraw(store: SQLiteStore, request: Request, *, now: int) -> Request:
     """Call a request off, as its person asks, in a transaction of the caller's.
 
     Raises:
-        PrivacyError: if it is closed, or is just being done.
+        OutOfTurn: if it is closed, or is just being done.
     """
     _must_be(request, *OPEN)
     _must_not_have_begun(request, now=now)
@@ -251,11 +261,11 @@ def lift(office: Office, store: SQLiteStore, request: Request, *, actor: str, no
     """End a restriction, in a transaction of the caller's; the person is told (GDPR art. 18(3)).
 
     Raises:
-        PrivacyError: if it restricts nothing.
+        OutOfTurn: if it restricts nothing.
     """
     query = {"restriction": queries.LIFT_RESTRICTION, "objection": queries.LIFT_OBJECTION}.get(request.kind)
     if query is None or request.lookup is None or not store.execute(query, lookup=request.lookup, since=request.closed):
-        raise PrivacyError("only a restriction or objection that is in force can be lifted")
+        raise OutOfTurn("only a restriction or objection that is in force can be lifted")
     _note(store, request, "lifted", actor=actor, now=now)
     _mail(office, store, request, mails.lifted(office, request, particulars(office, store, request)), now=now)
 
@@ -265,9 +275,10 @@ def lift(office: Office, store: SQLiteStore, request: Request, *, actor: str, no
 
 def close(store: SQLiteStore, request: Request, state: State, *, actor: str, now: int) -> Request:
     """Close a request, in a transaction of the caller's. One that nobody has proven to be theirs leaves nothing of an address behind."""
-    is_proven = request.confirmed is not None
     request = _set_state(store, request, state, actor=actor, now=now, acts=None, closed=now)
-    if not is_proven:
+    if state != "fulfilled":
+        store.execute(queries.DELETE_LINKS, request=request.id, but="status")
+    if request.confirmed is None:
         detach(store, request)
     return request
 
@@ -370,25 +381,34 @@ def _mail(office: Office, store: SQLiteStore, request: Request, mail: Any, *, no
     outbox.add(store, office.vault(), mail, now=now, request=request.id, life=life)
 
 
+def _mail_link(
+    office: Office, store: SQLiteStore, request: Request, who: Particulars, purpose: Literal["overview", "correct"], *, now: int
+) -> None:
+    """Queue the mail that leads to somebody's data. Without a base URL there is none: then they stand at the page already."""
+    link = make_link(office, store, request, purpose, now=now)
+    if link:
+        _mail(office, store, request, mails.ready(office, request, who, link), now=now, life=links.LIFE[purpose])
+
+
 def _must_not_have_begun(request: Request, *, now: int) -> None:
     if request.acts is not None and (request.acts <= now or request.tries):
-        raise PrivacyError("it is being done already; what is done cannot be taken back")
+        raise OutOfTurn("it is being done already; what is done cannot be taken back")
 
 
 def _must_be(request: Request, *states: State) -> None:
     if request.state not in states:
-        raise PrivacyError(f"the request is {request.state.replace('_', ' ')}: this can be done only while it is {' or '.join(states)}")
+        raise OutOfTurn(f"the request is {request.state.replace('_', ' ')}: this can be done only while it is {' or '.join(states)}")
 
 
 def _set_state(store: SQLiteStore, request: Request, state: State, *, actor: str, now: int, **changes: int | None) -> Request:
     """Change the state, unless another process was faster.
 
     Raises:
-        PrivacyError: if it was.
+        OutOfTurn: if it was.
     """
     values = {"due": request.due, "confirmed": request.confirmed, "acts": request.acts, "closed": request.closed, **changes}
     if not store.execute(queries.SET_STATE, id=request.id, before=request.state, state=state, **values):
-        raise PrivacyError("the request was changed at the same moment; look at it again")
+        raise OutOfTurn("the request was changed at the same moment; look at it again")
     changed = get(store, request.id)
     _note(store, changed, state, actor=actor, now=now)
     return changed

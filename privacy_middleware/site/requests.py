@@ -20,12 +20,12 @@ from ..rights import erasure, links, requests
 from ..rights.correction import Wrong, read_edits, sheets
 from ..rights.limits import seconds_to_wait
 from ..rights.overview import Overview, gather
-from ..rights.requests import LONGEST_TEXT, Kind, Particulars, Request
+from ..rights.requests import LONGEST_TEXT, Kind, OutOfTurn, Particulars, Request
 from ..settings import REQUEST_KINDS
 from ..statement.requests import PERIODS
 from ..store.sqlite import SQLiteStore
 from ..vault import normalise_email
-from ..waiting import answer_of
+from ..waiting import answer_of, in_thread
 from .origin import is_same_origin
 from .package import package, shown
 from .pages import HEADERS, Pages, base_path
@@ -254,7 +254,7 @@ class RequestPages:
             if found is None:
                 return self._overview_page(call, opened, status=503, slow=True)
             if action == "show":
-                return self._overview_page(call, opened, overview=found)
+                return await in_thread(lambda: self._overview_page(call, opened, overview=found))
             return await self._download(call, opened, found)
         except UNREACHABLE:
             return self.pages.busy(call)
@@ -274,8 +274,9 @@ class RequestPages:
         name = f"your-data-{found.made[:10]}.zip"
         headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}"'}
 
-        async def chunks() -> AsyncIterator[bytes]:  # a plain iterator would take one of the host's threads
-            for chunk in package(self.office, self.pages, found):
+        async def chunks() -> AsyncIterator[bytes]:
+            made = package(self.office, self.pages, found)
+            while chunk := await in_thread(lambda: next(made, b"")):
                 yield chunk
 
         return self.pages.private(StreamingResponse(chunks(), media_type="application/zip", headers=headers))
@@ -323,12 +324,16 @@ class RequestPages:
             with store.transaction():
                 if not links.use(store, root_key_of(self, store), opened.token):
                     return None
-                who = requests.particulars(self.office, store, opened.request)
+                request = requests.get(store, opened.request.id)
+                who = requests.particulars(self.office, store, request)
                 who = Particulars(who.email, who.language, note, edits=wrong.edits)
-                requests.review_edits(self.office, store, opened.request, who, now=self._now())
+                requests.review_edits(self.office, store, request, who, now=self._now())
                 return links.make(store, root_key_of(self, store), opened.request.id, "status", now=self._now())
 
-        token = await self._in_store(act)
+        try:
+            token = await self._in_store(act)
+        except OutOfTurn:  # it was called off, or decided on, meanwhile
+            token = None
         return self._no_link(call) if token is None else await self._go_on(call, "status", token, refuse=False)
 
     # --- status ------------------------------------------------------------------------------------------------------------
@@ -357,7 +362,7 @@ class RequestPages:
             try:
                 with store.savepoint():
                     return requests.withdraw(store, opened.request, now=self._now()), ""
-            except PrivacyError:
+            except OutOfTurn:
                 return opened.request, "It can no longer be called off."
 
     def _status_page(self, call: Call, request: Request, fault: str = "", *, status: int = 200) -> Response:

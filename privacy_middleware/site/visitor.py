@@ -15,14 +15,14 @@ from starlette.routing import Route
 
 from ..collect.choice import ALLOWED, COOKIE, REFUSED, Choice, choice_cookie, read_choice, stale_cookie
 from ..collect.visitor import client_address, date_of, identity_of
-from ..errors import StoreError
+from ..errors import StoreError, VaultError
 from ..privacy import Privacy
 from ..record.recorder import Seen
 from ..waiting import answer_of
 from .origin import is_same_origin
 from .pages import Pages
 
-UNREACHABLE: Final = (TimeoutError, StoreError, sqlite3.Error)
+UNREACHABLE: Final = (TimeoutError, StoreError, VaultError, sqlite3.Error)
 NOT_OURS: Final = "This form must be sent from this website's own page."
 _markdown = MarkdownIt("commonmark", {"html": False})
 

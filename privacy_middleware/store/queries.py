@@ -292,7 +292,7 @@ DO_DUPLICATE: Final = """/* requests.duplicates */
 SELECT id FROM request WHERE lookup = :lookup AND kind = :kind AND id <> :id AND state IN ('confirmed', 'in_review')"""
 SET_STATE: Final = """/* requests.state */
 UPDATE request SET state = :state, due = :due, confirmed = :confirmed, acts = :acts, closed = :closed, tries = 0
-WHERE id = :id AND state = :before"""
+WHERE id = :id AND state = :before AND request.closed IS NULL"""
 SET_SEALED: Final = "/* requests.sealed */ UPDATE request SET sealed = :sealed WHERE id = :id"
 SET_DUE: Final = "/* requests.extend */ UPDATE request SET due = :due, extended = 1, reminded = 0 WHERE id = :id"
 SET_REMINDED: Final = "/* clerk.remind */ UPDATE request SET reminded = :reminded WHERE id = :id"
