@@ -232,6 +232,7 @@ class PrivacyMiddleware:
         self._prepared = True
         flush_at_exit(self.recorder)
         flush_at_exit(self.privacy.clerk)
+        flush_at_exit(self.privacy.postman)
         if self._forms.forms:
             flush_at_exit(self.intake)
             if not self._keys_checked:

@@ -28,6 +28,7 @@ from .record.spool import Spool
 from .rights.clerk import Clerk
 from .rights.erasure import SOURCES, to_replay
 from .rights.office import Office
+from .rights.postman import Postman
 from .settings import Settings, load_settings
 from .sources import DataSource
 from .statement.text import write_statement
@@ -93,7 +94,8 @@ class Privacy:
             digest=lambda: self.statement_digest,
         )
         self.clerk = Clerk(SQLiteStore(settings.database_path), self.office, count=self.recorder.count)
-        self.recorder.duties.append(self.clerk.look)
+        self.postman = Postman(SQLiteStore(settings.database_path), self.office, count=self.recorder.count)
+        self.recorder.duties += [self.clerk.look, self.postman.look]
         self.statement_since: int | None = None
         """Since when (epoch milliseconds) this statement is in force; None until the database was opened."""
 
@@ -107,6 +109,7 @@ class Privacy:
         if self.host.sources or store.mark(SOURCES):
             store.set_mark(SOURCES, len(self.host.sources))
         try:
+            self.keys.check_store(store)
             forgotten = len(to_replay(self.office, store))
         except PrivacyError as error:  # no reason not to record
             logger.error("%s", error)  # noqa: TRY400 - the text says it all

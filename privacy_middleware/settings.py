@@ -249,7 +249,14 @@ def _names(text: str) -> frozenset[str]:
 def _smtp_url(text: str) -> str:
     try:
         parts = urlsplit(text)
-        sound = parts.scheme in SMTP_PORTS and parts.hostname and parts.port != 0 and parts.path in ("", "/") and not parts.query
+        host = parts.netloc.rpartition("@")[2]
+        sound = parts.scheme in SMTP_PORTS and bool(parts.hostname) and parts.port != 0
+        sound = (
+            sound
+            and parts.path in ("", "/")
+            and not (parts.query or parts.fragment)
+            and bool(re.fullmatch(r"[\w.:\[\]-]+", host, re.ASCII))
+        )
     except ValueError:  # an impossible port
         sound = False
     if text and not sound:
@@ -332,7 +339,11 @@ SETTINGS: Final = (
         "Milliseconds that an answer waits until the database holds the submission; then at most as long again, or 500, for the spool.",
     ),
     Setting(
-        "smtp_url", "", _smtp_url, "The mail server: `smtp://`, `smtp+starttls://` or `smtps://`, with `user:password@` if it asks for one."
+        "smtp_url",
+        "",
+        _smtp_url,
+        "The mail server: `smtp://`, `smtp+starttls://` or `smtps://`, with `user:password@` if needed.",
+        secret=True,
     ),
     Setting("mail_from", "", _email, "Whom mails are from. Empty: the controller's e-mail address."),
     Setting("owner_email", "", _email, "Who is told of requests to review and of deadlines. Empty: the controller's e-mail address."),
@@ -470,6 +481,8 @@ def _text_of_forms(value: Any) -> str:
 
 
 def _shown(setting: Setting, value: Any) -> str:
+    if setting.name == "smtp_url":
+        return re.sub(r"//.*@", "//***@", value)
     if setting.secret:
         return f"*** ({len(value)} given)" if value else ""
     if setting.name == "forms":

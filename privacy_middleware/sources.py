@@ -6,6 +6,7 @@ thread of the package's own, never on the host's event loop; async methods run o
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
+
+from .vault import normalise_email
 
 Record = Mapping[str, Any]
 """One thing that is kept: names and values that JSON knows; `bytes` for the content of a file."""
@@ -72,7 +75,7 @@ class SQLAlchemySource:
     Args:
         engine: an `Engine`; or an `AsyncEngine` of its own with `poolclass=NullPool`, since its connections must not be shared with
             another event loop.
-        table: a `Table`, or a declarative model.
+        table: a `Table`, or a declarative model; it needs a primary key.
         email: the name of the column with the address.
         hidden: columns that are not shown to the person, such as a password's hash.
         anonymise: columns and what to put there instead of deleting the row: `{"email": None, "name": "(erased)"}`. Then `kept` says why.
@@ -104,6 +107,8 @@ class SQLAlchemySource:
         unknown = sorted(columns - set(self._table.c.keys()))
         if unknown:
             raise ValueError(f"the table {self._table.name} has no column {', '.join(unknown)}; it has {', '.join(self._table.c.keys())}")
+        if not self._table.primary_key.columns:
+            raise ValueError(f"the table {self._table.name} has no primary key, by which a row is found again; give it one")
         if self._anonymise is not None and email not in self._anonymise:
             raise ValueError(f"anonymise leaves the column {email} as it is; say what to put there, such as {{{email!r}: None}}")
 
@@ -111,8 +116,7 @@ class SQLAlchemySource:
         """Return the person's rows, as dictionaries by column."""
 
         def read(connection: Any) -> list[dict[str, Any]]:
-            rows = connection.execute(self._table.select().where(self._is(subject))).mappings()
-            return [{name: value for name, value in row.items() if name not in self._hidden} for row in rows]
+            return [{name: value for name, value in row.items() if name not in self._hidden} for row in self._rows(connection, subject)]
 
         return self._run(read)
 
@@ -121,10 +125,12 @@ class SQLAlchemySource:
 
         def write(connection: Any) -> None:
             for change in changes:
-                if change.field in self._corrects:
-                    column = self._table.c[self._corrects[change.field]]
-                    update = self._table.update().where(self._is(subject), column == change.old)
-                    connection.execute(update.values({column.name: change.new}))
+                column = self._corrects.get(change.field)
+                if column is None:
+                    continue
+                for row in self._rows(connection, subject):
+                    if row[column] == change.old:
+                        connection.execute(self._table.update().where(self._is(row)).values({column: change.new}))
 
         return self._run(write)
 
@@ -132,17 +138,27 @@ class SQLAlchemySource:
         """Delete the person's rows, or anonymise them."""
 
         def write(connection: Any) -> Erased | Kept:
-            if self._anonymise is None:
-                return Erased(connection.execute(self._table.delete().where(self._is(subject))).rowcount)
-            amount = connection.execute(self._table.update().where(self._is(subject)).values(**self._anonymise)).rowcount
-            return Kept(self._kept, amount) if self._kept and amount else Erased(amount)
+            rows = self._rows(connection, subject)
+            for row in rows:
+                if self._anonymise is None:
+                    connection.execute(self._table.delete().where(self._is(row)))
+                else:
+                    connection.execute(self._table.update().where(self._is(row)).values(**self._anonymise))
+            return Kept(self._kept, len(rows)) if self._kept and rows else Erased(len(rows))
 
         return self._run(write)
 
-    def _is(self, subject: str) -> Any:
+    def _rows(self, connection: Any, subject: str) -> list[Mapping[str, Any]]:
+        """Return the person's rows. Databases take more for equal than mail does, such as letters with and without accents."""
         from sqlalchemy import func
 
-        return func.lower(self._email).in_(spellings(subject))
+        rows = connection.execute(self._table.select().where(func.lower(self._email).in_(spellings(subject)))).mappings()
+        return [row for row in rows if normalise_email(str(row[self._email.key])) == subject]
+
+    def _is(self, row: Mapping[str, Any]) -> Any:
+        from sqlalchemy import and_
+
+        return and_(*(column == row[column.key] for column in self._table.primary_key.columns))
 
     def _run(self, work: Callable[[Any], Any]) -> Any:
         if hasattr(self._engine, "sync_engine"):
@@ -160,13 +176,16 @@ class FileSource:
 
     Args:
         folder: where they are.
-        pattern: their path below it; `{email}` stands for the address in any case, `*` for any part of a name.
+        pattern: their path below it; `{email}` stands for the address in any case, `*` for any part of another name.
         kept: if they must not be erased: why, told to the person.
     """
 
     def __init__(self, folder: str | Path, pattern: str, *, name: str = "", kept: str = "") -> None:
-        if "{email}" not in pattern:
-            raise ValueError(f"the pattern {pattern!r} says nothing of whose a file is; write {{email}} where the address stands")
+        parts = [part for part in pattern.split("/") if "{email}" in part]
+        if len(parts) != 1 or parts[0].count("{email}") != 1:
+            raise ValueError(f"the pattern {pattern!r} must say once whose a file is; write {{email}} where the address stands")
+        if set("*?") & set(parts[0]):
+            raise ValueError(f"in {pattern!r} a * stands beside {{email}}: others' addresses would match, too; leave it out there")
         self._folder = Path(folder)
         self._pattern = pattern.strip("/")
         self.name = name or self._folder.name
@@ -193,18 +212,27 @@ class FileSource:
             return Kept(self._kept) if files else Erased()
         for path in files:
             path.unlink(missing_ok=True)
+            self._remove_empty(path.parent)
         return Erased(len(files))
 
+    def _remove_empty(self, folder: Path) -> None:
+        """Remove folders that are left empty: their names can hold the address."""
+        while folder != self._folder and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+
     def _files(self, subject: str) -> Iterator[Path]:
-        """Look at every file below the folder: a path made from an address could lead anywhere."""
+        """Look at every file below the folder: a path made from an address could lead anywhere. Links are not followed."""
         if not self._folder.is_dir():
             raise FileNotFoundError(f"the folder of the source {self.name!r} is not there")
-        parts = (re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]") for part in self._pattern.split("{email}"))
         addresses = "(?:" + "|".join(map(re.escape, spellings(subject))) + ")"
+        parts = (re.escape(part).replace(r"\*", "[^/]*").replace(r"\?", "[^/]") for part in self._pattern.split("{email}"))
         wanted = re.compile(addresses.join(parts), re.IGNORECASE | re.ASCII)
-        for path in sorted(self._folder.rglob("*")):
-            if wanted.fullmatch(path.relative_to(self._folder).as_posix()) and path.is_file():
-                yield path
+        for folder, _, names in os.walk(self._folder):
+            for path in sorted(Path(folder, name) for name in names):
+                is_plain = path.is_file() and not path.is_symlink()
+                if is_plain and wanted.fullmatch(path.relative_to(self._folder).as_posix()):
+                    yield path
 
 
 def spellings(subject: str) -> list[str]:

@@ -19,7 +19,9 @@ from .errors import KeyMissing, VaultError
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 FINGERPRINT_BYTES: Final = 8
-_NOT_IN_EMAIL: Final = frozenset(',;<>"\\')
+LONGEST_EMAIL: Final = 320
+"""Characters of a local part and a domain at the longest (RFC 3696, erratum 1690, has less); what is longer costs time to look at."""
+_NOT_IN_EMAIL: Final = frozenset(',;:<>()[]"\\')
 
 
 class Wrapped(NamedTuple):
@@ -113,9 +115,11 @@ def normalise_email(text: str) -> str:
     two spellings of an international domain. Look-alikes stay apart: they can be other people's.
     """
     text = text.strip()
+    if len(text) > LONGEST_EMAIL:
+        return ""
     if any(len(composed := _composed(c)) == 1 and composed != c for c in text):  # as the Kelvin sign, which would become a K
         return ""
-    local, _, domain = _composed(text).rpartition("@")
+    local, _, domain = _composed(text).removesuffix(".").rpartition("@")
     address = f"{_composed(_lower(local))}@{_domain(_composed(_lower(domain)))}"
     return address if _is_address(address) else ""
 
@@ -125,7 +129,7 @@ def _is_address(text: str) -> bool:
     return bool(
         local
         and "@" not in local
-        and domain.strip(".")
+        and all(domain.split("."))
         and all(c.isprintable() and not c.isspace() and c not in _NOT_IN_EMAIL for c in text)
     )
 

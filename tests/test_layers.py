@@ -8,11 +8,11 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "privacy_middleware"
 LAYERS = [
     {"errors"},
-    {"forms", "waiting", "spreadsheet", "sources"},
+    {"forms", "waiting", "spreadsheet"},
     {"settings", "declaration"},
     {"collect", "mail"},
     {"store", "vault", "secret"},
-    {"record", "statement", "statistics"},
+    {"record", "statement", "statistics", "sources"},
     {"rights"},
     {"privacy"},
     {"routes", "capture"},

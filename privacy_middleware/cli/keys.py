@@ -13,8 +13,9 @@ from ..errors import KeyMissing, PrivacyError
 from ..privacy import Privacy
 from ..record.intake import absorb
 from ..record.submissions import abandon, masters, rewrap
+from ..rights.requests import close_unreadable
 from ..store.sqlite import SQLiteStore
-from .common import open_store, open_to_read
+from .common import actor, open_store, open_to_read
 
 
 def add_commands(commands: Any) -> None:
@@ -90,6 +91,8 @@ def _abandon(options: argparse.Namespace) -> int:
         if not options.yes:
             raise PrivacyError(f"what is sealed under {lost} keys of people could not be read any more; if so be it, add --yes")
         abandon(store, privacy.keys.new_vault())
+        with store.transaction():
+            close_unreadable(privacy.office, store, actor=actor(), now=int(time.time() * 1000))
         store.checkpoint()
     finally:
         store.close()

@@ -207,8 +207,12 @@ def _replay(_: argparse.Namespace) -> int:
     finally:
         store.close()
     print(f"erased again: {done.people} people, {done.rows} submissions and requests")
+    if done.left_to_app:
+        print(f"{done.left_to_app} erasures were just under way in the backup: the running app does them")
     if done.people:
         print("if your app gives the middleware sources, it asks them again by itself; let it run")
+    if done.unknown:
+        print(f"the address of {done.unknown} is not known any more: if you restored other data, too, yours cannot be found by it")
     return 0
 
 

@@ -7,6 +7,7 @@ key of its own. Its time is sealed too, and left out if it is anonymous, since w
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -102,8 +103,8 @@ def add(store: SQLiteStore, vault: Vault, submission: Submission) -> None:
         return
     subject, key = _subject_of(store, vault, submission.email)
     row = msgspec.structs.asdict(submission)
-    values, email, time = row.pop("values"), row.pop("email"), str(row.pop("time")).encode()
-    sealed_time = seal(key, time, _place(submission.id, "time")) if email else None
+    values, email, when = row.pop("values"), row.pop("email"), str(row.pop("time")).encode()
+    sealed_time = seal(key, when, _place(submission.id, "time")) if email else None
     del row["came"]
     store.execute(queries.ADD_SUBMISSION, **row, subject=subject, time=sealed_time)
     for name, value in values.items():
@@ -116,7 +117,8 @@ def _is_erased(store: SQLiteStore, vault: Vault, submission: Submission) -> bool
     if not submission.email:
         return False
     rows = store.rows(queries.TOMBSTONE, lookup=blind_index(root_key(store, vault), submission.email))
-    return bool(rows) and (submission.came or submission.time) <= int(rows[0]["erased"])
+    # A mark of the future is of a clock that was wrong: rather keep too much than lose what somebody has just sent.
+    return bool(rows) and (submission.came or submission.time) <= int(rows[0]["erased"]) <= int(time.time() * 1000)
 
 
 def _subject_of(store: SQLiteStore, vault: Vault, email: str) -> tuple[bytes, bytes]:
@@ -137,6 +139,11 @@ def _subject_key(vault: Vault, row: Mapping[str, Any]) -> bytes:
     if row["lookup"] is not None and row["lookup"] != opened[KEY_BYTES:]:
         raise VaultError("the index of a data subject was changed; it is left as it is, and nothing of theirs is opened")
     return opened[:KEY_BYTES]
+
+
+def ensure_subject(store: SQLiteStore, vault: Vault, email: str) -> None:
+    """Have a data subject for an address, also if nothing of theirs is kept yet, in a transaction of the caller's."""
+    _subject_of(store, vault, email)
 
 
 def seal_anew(store: SQLiteStore, vault: Vault, data: bytes, place: str) -> tuple[bytes, bytes]:
@@ -227,8 +234,8 @@ def read(store: SQLiteStore, vault: Vault, stored: Stored) -> tuple[int | None, 
         KeyMissing: if a secret key is not given. VaultError: if something was changed, or moved from its place.
     """
     key = _key_of(store, vault, stored.subject)
-    time = int(unseal(key, stored.time, _place(stored.id, "time"))) if stored.time is not None else None
-    return time, {
+    when = int(unseal(key, stored.time, _place(stored.id, "time"))) if stored.time is not None else None
+    return when, {
         row["name"]: msgspec.json.decode(unseal(key, row["value"], _field_place(stored.id, row["name"])))
         for row in store.rows(queries.FIELDS, submission=stored.id)
     }

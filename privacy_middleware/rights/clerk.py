@@ -1,4 +1,4 @@
-"""Does what takes time for data requests: erases, corrects, asks the host's sources, sends mails, keeps deadlines.
+"""Does what takes time for data requests: erases, corrects, asks the host's sources, keeps deadlines.
 
 One thread a process, started when there is something to do, with a connection of its own. Of several workers one at a time works,
 under a lease; what it has not ended, another goes on with.
@@ -33,10 +33,10 @@ Result = TypeVar("Result")
 
 LOOK_SECONDS: Final = 2.0
 LEASE_MS: Final = 30_000
+JOB_SECONDS: Final = 600
+"""How long one job may take before another worker may go on with the rest."""
 MOST_A_TURN: Final = 50
 MOST_ASKED: Final = 50
-MAIL_PAUSE: Final = 30.0
-"""Seconds without another attempt after the mail server was away."""
 RETRY_MINUTES: Final = (1, 5, 15, 60, 240)
 MINUTE: Final = 60_000
 
@@ -62,7 +62,7 @@ class Clerk(Worker):
         self._working = False
         self._checkpoint_due = False
         self._look_due = 0.0
-        self._mail_after = 0.0
+        self._patient_until = 0.0
         self.holder = uuid.uuid4().hex
 
     def after_fork_in_child(self) -> None:
@@ -80,16 +80,22 @@ class Clerk(Worker):
         self._look_due = time.monotonic() + LOOK_SECONDS
         now = self._now()
         if self._working:
-            store.take_lease("clerk", self.holder, now=now, until=now + LEASE_MS)
+            self._keep_lease(store, now)
         elif self._checkpoint_due or self._is_anything_due(store, now):
             self.hurry()
+
+    def _keep_lease(self, store: SQLiteStore, now: int) -> None:
+        """Not for ever: if a source of the host's hangs, another worker must be able to go on."""
+        if time.monotonic() < self._patient_until:
+            store.take_lease("clerk", self.holder, now=now, until=now + LEASE_MS)
+        else:
+            self._complain("hangs", "a data source has not answered for %d minutes; data requests wait for it", JOB_SECONDS // 60)
 
     def _is_anything_due(self, store: SQLiteStore, now: int) -> bool:
         first, last = REMIND_DAYS
         due = store.rows(
             queries.ANY_DUTY,
             now=now,
-            can_send=self.office.send is not None,
             can_ask=self.office.can_ask,
             unedited=now - links.LIFE["correct"],
             remind=now + first * DAY,
@@ -100,7 +106,7 @@ class Clerk(Worker):
         return bool(due[0]["duty"])
 
     def hurry(self) -> Future[None]:
-        """Have it look at once; the future is done when what was due is done, mails apart."""
+        """Have it look at once; the future is done when what was due is done."""
         return self.ask(self._duties)
 
     def ask(self, job: Callable[[SQLiteStore], Result]) -> Future[Result]:
@@ -153,7 +159,6 @@ class Clerk(Worker):
                 with self._turning:
                     self._do(*self._jobs.popleft())
             with self._turning:
-                self._guarded(self._deliver)
                 self._guarded(self._empty_journal)
         finally:
             self._working = False
@@ -161,6 +166,7 @@ class Clerk(Worker):
     def _do(self, job: Callable[[SQLiteStore], Any], future: Future[Any]) -> None:
         if not future.set_running_or_notify_cancel():
             return
+        self._patient_until = time.monotonic() + JOB_SECONDS
         try:
             self._open()
             future.set_result(job(self.store))
@@ -204,11 +210,12 @@ class Clerk(Worker):
         if not self._has_clock_jumped(store, now):
             requests.lapse(store, now=now)
             requests.purge(store, now=now)
-            outbox.drop_expired(store, now=now)
+            outbox.drop_expired(self.office, store, now=now)
             with store.transaction():
-                store.execute(queries.PURGE_ATTEMPTS, before=now // limits.HOUR - limits.HOURS)
+                store.execute(queries.PURGE_ATTEMPTS, before=now // limits.HOUR - limits.HOURS, after=now // limits.HOUR)
         self._ask_for_proofs(store)
         for row in store.rows(queries.REQUESTS_TO_DO, now=now, most=MOST_A_TURN):
+            self._patient_until = time.monotonic() + JOB_SECONDS
             request = requests.get(store, row["id"])  # an erasure before it may have ended it
             if request.state == "confirmed" and self._has_lease(store):
                 self._do_request(store, request)
@@ -273,22 +280,6 @@ class Clerk(Worker):
                     store.execute(queries.SET_REMINDED, id=request.id, reminded=stage)
                     mail = mails.reminder(self.office, request.kind, request.id, due=request.due)
                     requests.tell_owner(self.office, store, mail, now=now)
-
-    def _deliver(self, store: SQLiteStore) -> None:
-        if self.office.send is None or time.monotonic() < self._mail_after or not self._has_lease(store):
-            return
-        result = outbox.deliver(self.office, store, now=self._now())
-        for name in ("sent", "undeliverable"):
-            if amount := getattr(result, name):
-                self._count(f"mail.{name}", amount)
-        if result.fault:
-            self._mail_after = time.monotonic() + MAIL_PAUSE
-            self._count("mail.failed")
-            self._complain(f"mail {result.fault}", "mails wait: they cannot be sent (%s)", result.fault)
-        elif result.sent:
-            self._complained.clear()
-        if result.sent or result.undeliverable:
-            self._checkpoint_due = True
 
     def _empty_journal(self, store: SQLiteStore) -> None:
         """What was deleted must not stay in the journal."""

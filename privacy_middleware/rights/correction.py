@@ -21,7 +21,7 @@ from ..store.sqlite import SQLiteStore
 from . import audit, mails, outbox
 from .erasure import SourcesFailed, take_in_spool
 from .office import Office, call
-from .requests import Edit, Particulars, Request, close, get, particulars, tell_owner
+from .requests import Edit, Particulars, Request, close, get, particulars, seal, tell_owner, without_values
 
 logger = logging.getLogger("privacy_middleware")
 EDITABLE: Final = ("keep", "redact", "choice", "bucket", "domain", "region")
@@ -109,6 +109,7 @@ def apply(office: Office, store: SQLiteStore, request: Request, *, now: int) -> 
         outbox.add(store, office.vault(), mails.fulfilled(office, request, who, told=told), now=now, request=request.id)
         if told:
             tell_owner(office, store, mails.tell_recipients(office, "correction", request.id, names=told), now=now)
+        seal(office, store, request, without_values(who))
         return close(store, request, "fulfilled", actor=audit.SYSTEM, now=now)
 
 

@@ -151,7 +151,7 @@ def _erase_here(
     limits.forget(store, root_key(store, office.vault()), who.email)
     store.execute(queries.ADD_TOMBSTONE, lookup=lookup, erased=now)
     _end(store, request, now=now)
-    left = _left(store, lookup, subject, found, [request, *others], now=now)
+    left = _left(store, lookup, subject, found, [request, *others])
     if left:
         raise StoreError(f"{left} rows were left after an erasure; nothing of it was done, and it is tried again")
     told = [recipient.name for recipient in office.declaration.recipients]
@@ -163,17 +163,19 @@ def _erase_here(
 
 def _erase_subject(store: SQLiteStore, subject: bytes | None, found: Sequence[Stored], *, now: int) -> None:
     """Delete submissions with the hits that are tied to them, and destroy the key."""
-    for stored in found:
-        _erase_submission(store, stored, now=now)
+    _erase_submissions(store, found, now=now)
     if subject is not None:
         store.execute(queries.DELETE_SUBJECT, id=subject)
 
 
-def _erase_submission(store: SQLiteStore, stored: Stored, *, now: int) -> None:
-    if stored.visitor is not None:
-        store.execute(queries.FORGET, day=stored.day, visitor=stored.visitor, until=now)
-        store.execute(queries.FORGET_HITS, day=stored.day)
-    submissions.delete(store, stored.id)
+def _erase_submissions(store: SQLiteStore, found: Sequence[Stored], *, now: int) -> None:
+    for stored in found:
+        submissions.delete(store, stored.id)
+    tied = {(stored.day, stored.visitor) for stored in found if stored.visitor is not None}
+    for day, visitor in tied:
+        store.execute(queries.FORGET, day=day, visitor=visitor, until=now)
+    for day in {day for day, _ in tied}:  # one look through a day's hits for all
+        store.execute(queries.FORGET_HITS, day=day)
 
 
 def _end_other(store: SQLiteStore, other: Request, *, now: int) -> None:
@@ -183,11 +185,12 @@ def _end_other(store: SQLiteStore, other: Request, *, now: int) -> None:
     detach(store, other)
 
 
-def _left(store: SQLiteStore, lookup: bytes, subject: bytes | None, found: Sequence[Stored], asked: Sequence[Request], *, now: int) -> int:
+def _left(store: SQLiteStore, lookup: bytes, subject: bytes | None, found: Sequence[Stored], asked: Sequence[Request]) -> int:
     """Count what is left of a person, by what was there before."""
     counts = [
         store.rows(queries.LEFT_OF_PERSON, lookup=lookup, subject=subject),
-        *(store.rows(queries.LEFT_OF_SUBMISSION, id=one.id, day=one.day, visitor=one.visitor, until=now) for one in found),
+        *(store.rows(queries.LEFT_OF_SUBMISSION, id=one.id) for one in found),
+        *(store.rows(queries.LEFT_OF_VISITS, day=day) for day in {one.day for one in found if one.visitor is not None}),
         *(store.rows(queries.LEFT_OF_REQUEST, request=one.id, subject=one.subject) for one in asked),
     ]
     return sum(rows[0]["amount"] for rows in counts)
@@ -240,15 +243,23 @@ class Replayed(NamedTuple):
 
     people: int
     rows: int
+    left_to_app: int
+    """Erasures that were restored from just before they were done: the app does them again."""
+    unknown: int
+    """People whose address is not known any more: the host's sources cannot be asked again for them."""
 
 
 def replay(office: Office, store: SQLiteStore, *, actor: str, now: int) -> Replayed:
     """Erase again what a restored backup has brought back. What a person has sent since their erasure stays."""
     take_in_spool(office, store)
-    people = erased = 0
+    people = erased = left_to_app = unknown = 0
     for lookup, instant in to_replay(office, store).items():
-        if any(other.kind == "erasure" and other.acts is not None and other.is_open for other in of_person(store, lookup)):
-            continue  # it was restored from just before it was done: the app does it, with all that belongs to it
+        under_way = [one for one in of_person(store, lookup) if one.kind == "erasure" and one.acts is not None and one.is_open]
+        for request in under_way:  # restored from just before it was done: the app does it, with all that belongs to it
+            store.execute(queries.SET_TRIES, id=request.id, tries=request.tries, acts=now)
+        if under_way:
+            left_to_app += 1
+            continue
         with store.transaction():
             amount, email = _erase_older(office, store, lookup, instant)
             for other in of_person(store, lookup):
@@ -258,12 +269,13 @@ def replay(office: Office, store: SQLiteStore, *, actor: str, now: int) -> Repla
                     amount += 1
             store.execute(queries.ADD_TOMBSTONE, lookup=lookup, erased=instant)
             audit.note(store, now=now, actor=actor, action="erase again", about=f"{amount} rows", subject=lookup)
+            unknown += not email
             if email and store.mark(SOURCES):
                 _erase_at_sources_again(office, store, email, now=now)
         people += bool(amount)
         erased += amount
     store.checkpoint()
-    return Replayed(people, erased)
+    return Replayed(people, erased, left_to_app, unknown)
 
 
 def _erase_older(office: Office, store: SQLiteStore, lookup: bytes, instant: int) -> tuple[int, str]:
@@ -274,8 +286,7 @@ def _erase_older(office: Office, store: SQLiteStore, lookup: bytes, instant: int
     if len(older) == len(found):
         _erase_subject(store, subject, found, now=instant)
     else:
-        for stored, _ in older:
-            _erase_submission(store, stored, now=instant)
+        _erase_submissions(store, [stored for stored, _ in older], now=instant)
     texts = (str(value) for _, values in older for kept in values.values() for value in kept)
     root = root_key(store, office.vault())
     emails = (email for text in texts if (email := normalise_email(text)) and blind_index(root, email) == lookup)

@@ -32,7 +32,7 @@ def network_of(address: str) -> str:
 
 def seconds_to_wait(store: SQLiteStore, root: bytes, limits: Mapping[str, int], *, email: str, address: str, now: int) -> int:
     """Count a request, in a transaction of the caller's; 0, or after how many seconds to come again if it is one too many."""
-    counted = {"address": email, "network": network_of(address), "all": "all"}
+    counted = {"address": _mailbox(email) if email else "", "network": network_of(address), "all": "all"}
     buckets = {name: _bucket(root, name, value) for name, value in counted.items() if value}
     hour = now // HOUR
     waits = [_wait(store, bucket, most=limits[name], now=now) for name, bucket in buckets.items()]
@@ -44,12 +44,12 @@ def seconds_to_wait(store: SQLiteStore, root: bytes, limits: Mapping[str, int], 
 
 def forget(store: SQLiteStore, root: bytes, email: str) -> None:
     """Forget how often an address was used, in a transaction of the caller's."""
-    store.execute(queries.FORGET_ATTEMPTS, bucket=_bucket(root, "address", email))
+    store.execute(queries.FORGET_ATTEMPTS, bucket=_bucket(root, "address", _mailbox(email)))
 
 
 def _wait(store: SQLiteStore, bucket: bytes, *, most: int, now: int) -> int:
     """Return how many seconds it takes until enough of what was counted is a day old."""
-    came = store.rows(queries.ATTEMPTS, bucket=bucket, since=now // HOUR - HOURS)
+    came = store.rows(queries.ATTEMPTS, bucket=bucket, since=now // HOUR - HOURS, hour=now // HOUR)
     too_many = sum(row["amount"] for row in came) - most + 1
     for row in came:
         if too_many <= 0:
@@ -58,6 +58,12 @@ def _wait(store: SQLiteStore, bucket: bytes, *, most: int, now: int) -> int:
         if too_many <= 0:
             return int((row["hour"] + HOURS) * HOUR - now) // 1000 + 1
     return 0
+
+
+def _mailbox(email: str) -> str:
+    """Leave out what stands behind a plus: `ann+1@example.org` and `ann+2@example.org` are one person's mailbox."""
+    local, _, domain = email.rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
 
 
 def _bucket(root: bytes, name: str, value: str) -> bytes:

@@ -37,6 +37,10 @@ COMPLAIN: Final = (
 )
 
 
+TO_PERSON: Final = ("confirm", "received", "ready", "fulfilled", "receipt", "refused", "extended", "lifted")
+"""The kinds of mail that go to people; the others go to the owner."""
+
+
 class Link(str):
     """A paragraph that is a link."""
 
@@ -146,6 +150,13 @@ def trouble(office: Office, kind: str, id_: bytes, *, places: Sequence[str]) -> 
     """Tell the owner what stands in the way of a request."""
     return _to_owner(office, "trouble", f"A data request could not be done: {NAMES[kind]}",
                      f"It is tried again by itself. What failed: {', '.join(places)}. See the app's log.", *_commands(id_))  # fmt: skip
+
+
+def lost(office: Office, kind: str, id_: bytes | None) -> Mail:
+    """Tell the owner that a person did not get a mail."""
+    return _to_owner(office, "lost", "A mail about a data request could not be delivered",
+                     f"A mail to a person ({kind}) was given up: the address does not take it, or none could be sent for too long. If the "
+                     "request is still open, reach the person in another way.", *(_commands(id_) if id_ else ()))  # fmt: skip
 
 
 def tell_recipients(office: Office, kind: str, id_: bytes, *, names: Sequence[str]) -> Mail:

@@ -7,15 +7,16 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ..errors import VaultError
-from ..mail import Mail, Undeliverable
+from ..mail import Mail, NotNow, Undeliverable, Unsure
 from ..record.submissions import new_id, open_sealed, seal_anew
 from ..store import queries
 from ..store.sqlite import SQLiteStore
 from ..vault import Vault
+from . import audit, mails
 from .office import Office, call
 
 MINUTE: Final = 60_000
-RETRY_MINUTES: Final = (1, 2, 5, 15, 30, 60, 120, 240, 480, 720)
+RETRY_MINUTES: Final = (2, 5, 15, 30, 60, 120, 240, 480, 720)
 """Minutes to wait after each attempt that failed; after the last, as long again, until the mail is of no use any more."""
 LIFE: Final = 7 * 24 * 60 * MINUTE
 """How long a mail is tried, unless it says something that is over before."""
@@ -67,49 +68,60 @@ class Sent(NamedTuple):
     """What became of the mails that were due."""
 
     sent: int
-    undeliverable: int
+    lost: int
+    """Those that can never be delivered."""
     fault: str
     """The kind of the error by which sending broke off, or "" if it did not."""
 
 
 def deliver(office: Office, store: SQLiteStore, *, now: int) -> Sent:
     """Send what is due, one after another. If the server is away, the rest waits for the next turn."""
-    sent = undeliverable = 0
-    fault = ""
+    sent = lost = 0
     if office.send is None:
-        return Sent(0, 0, "")
+        return Sent(sent, lost, "")
     for waiting in [Waiting(**row) for row in store.rows(queries.DUE_MAILS, now=now, most=MOST_A_TURN)]:
-        try:
-            mail = read(store, office.vault(), waiting)
-        except VaultError as error:  # under another key: it may be given again
-            fault = str(error)
-            _put_off(store, waiting, now=now)
-            continue
         # Before it is sent: should this process die in between, nobody sends it a second time at once.
         if not _put_off(store, waiting, now=now):
             continue
         try:
+            mail = read(store, office.vault(), waiting)
             call(office.send, msgspec.structs.replace(mail, message_id=office.message_id(waiting.id)))
-        except Undeliverable:
-            undeliverable += 1
-        except Exception as error:  # whatever sends is the host's or the network's business; it is asked again
-            fault = type(error).__name__
-            if isinstance(error, OSError):  # no connection: it would be the same for the others
-                break
+        except VaultError:  # it is under another key, which may be given again
             continue
+        except (Undeliverable, Unsure) as error:
+            if isinstance(error, Unsure) and not waiting.attempts:  # once more, much later
+                with store.transaction():
+                    store.execute(queries.CLAIM_MAIL, id=waiting.id, attempts=waiting.attempts + 1, due=now + 60 * MINUTE)
+                continue
+            lost += 1
+            _lose(office, store, waiting, now=now)
+        except NotNow:
+            continue
+        except Exception as error:  # whatever sends is the host's or the network's business; it would be the same for the others
+            return Sent(sent, lost, type(error).__name__)
         else:
             sent += 1
-        with store.transaction():
-            remove(store, waiting.id, waiting.subject)
-    return Sent(sent, undeliverable, fault)
+            with store.transaction():
+                remove(store, waiting.id, waiting.subject)
+    return Sent(sent, lost, "")
 
 
-def drop_expired(store: SQLiteStore, *, now: int) -> int:
-    """Delete mails that are of no use any more; returns how many."""
+def _lose(office: Office, store: SQLiteStore, waiting: Waiting, *, now: int) -> None:
+    """Give a mail up. The owner is told, unless it is only a link that nobody used, or is for the owner."""
     with store.transaction():
-        expired = store.rows(queries.EXPIRED_MAILS, now=now)
-        for row in expired:
-            remove(store, row["id"], row["subject"])
+        remove(store, waiting.id, waiting.subject)
+        if waiting.kind in mails.TO_PERSON and waiting.kind != "confirm":
+            request = waiting.request.hex() if waiting.request else ""
+            audit.note(store, now=now, actor=audit.SYSTEM, action="mail lost", about=f"{waiting.kind} {request}".strip())
+            if office.owner:
+                add(store, office.vault(), mails.lost(office, waiting.kind, waiting.request), now=now)
+
+
+def drop_expired(office: Office, store: SQLiteStore, *, now: int) -> int:
+    """Delete mails that are of no use any more; returns how many."""
+    expired = [Waiting(**row) for row in store.rows(queries.EXPIRED_MAILS, now=now)]
+    for waiting in expired:
+        _lose(office, store, waiting, now=now)
     return len(expired)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from datetime import datetime, tzinfo
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, tzinfo
+from datetime import time as time_of_day
 from typing import Any, Final
 
 import msgspec
@@ -13,9 +14,10 @@ import msgspec
 from ..collect.hit import KINDS
 from ..collect.treatment import Kept
 from ..collect.visitor import date_of
+from ..forms import Form
 from ..record import submissions
 from ..record.submissions import Stored
-from ..sources import DataSource
+from ..sources import DataSource, Record
 from ..store import queries
 from ..store.sqlite import SQLiteStore
 from . import audit
@@ -109,8 +111,16 @@ def _submission_row(office: Office, stored: Stored, when: int | None, values: Ma
         "kept_until": str(date_of(stored.expires - 1)),
         "answered": _instant(stored.answered, zone) if stored.answered is not None else "",
         "statement": stored.statement.hex(),
-        "fields": {(form.fields[name].label or name) if form and name in form.fields else name: kept for name, kept in values.items()},
+        "fields": dict(_labelled(form, values)),
     }
+
+
+def _labelled(form: Form | None, values: Mapping[str, list[Kept]]) -> Iterator[tuple[str, list[Kept]]]:
+    """Name each field as the statement does; where two have the same label, with its name."""
+    labels = {name: form.fields[name].label or name if form and name in form.fields else name for name in values}
+    for name, kept in values.items():
+        is_shared = list(labels.values()).count(labels[name]) > 1
+        yield f"{labels[name]} ({name})" if is_shared else labels[name], kept
 
 
 def _permissions(sent: Sequence[Row]) -> list[Row]:
@@ -175,13 +185,31 @@ def _from_sources(office: Office, store: SQLiteStore, request: Request, who: Par
 
 def _export(office: Office, store: SQLiteStore, request: Request, source: DataSource, who: Particulars, *, now: int) -> list[Row]:
     begun = time.monotonic()
-    rows = [dict(row) for row in call(source.export, who.email)]
+    rows = [_plain_row(row) for row in call(source.export, who.email)]
     if time.monotonic() - begun > SLOW_SECONDS and request.subject is not None:
         place = _place(request, source)
-        sealed = submissions.seal_again(store, office.vault(), request.subject, msgspec.msgpack.encode(rows, enc_hook=str), place)
+        sealed = submissions.seal_again(store, office.vault(), request.subject, msgspec.msgpack.encode(rows), place)
         with store.transaction():
             store.execute(queries.ADD_STEP, request=request.id, source=source.name, outcome="exported", made=now, sealed=sealed)
     return rows
+
+
+def _plain_row(row: Record) -> Row:
+    return {str(_plain(name)): _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON, CSV and pages can show of a host's value; the content of files stays as it is."""
+    if value is None or isinstance(value, (bool, int, float, bytes)):
+        return value
+    if isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, Mapping):
+        return _plain_row(value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(one) for one in value]
+    text = value.isoformat() if isinstance(value, (date, time_of_day)) else str(value)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _stored_export(

@@ -159,6 +159,8 @@ def carry_out(office: Office, store: SQLiteStore, request: Request, who: Particu
             return _set_state(store, request, "confirmed", actor=actor, now=now, acts=now)
         _mail_link(office, store, request, who, "correct", now=now)
         return request
+    if request.kind in ("restriction", "objection"):  # it holds for what they send later, too
+        submissions.ensure_subject(store, office.vault(), who.email)
     if request.kind == "restriction":
         store.execute(queries.RESTRICT, lookup=request.lookup, since=now)
     if request.kind == "objection":
@@ -221,7 +223,7 @@ def refuse(office: Office, store: SQLiteStore, request: Request, *, actor: str, 
     who = particulars(office, store, request)
     if request.confirmed is not None:  # else nobody knows whose address it is
         _mail(office, store, request, mails.refused(office, request, who, reason), now=now)
-    seal(office, store, request, msgspec.structs.replace(who, answer=reason))
+    seal(office, store, request, without_values(msgspec.structs.replace(who, answer=reason)))
     return close(store, request, "refused", actor=actor, now=now)
 
 
@@ -246,7 +248,7 @@ def extend(office: Office, store: SQLiteStore, request: Request, *, actor: str, 
     return get(store, request.id)
 
 
-def withdraw(store: SQLiteStore, request: Request, *, now: int) -> Request:
+def withdraw(office: Office, store: SQLiteStore, request: Request, *, now: int) -> Request:
     """Call a request off, as its person asks, in a transaction of the caller's.
 
     Raises:
@@ -254,6 +256,7 @@ def withdraw(store: SQLiteStore, request: Request, *, now: int) -> Request:
     """
     _must_be(request, *OPEN)
     _must_not_have_begun(request, now=now)
+    seal(office, store, request, without_values(particulars(office, store, request)))
     return close(store, request, "withdrawn", actor=audit.PERSON, now=now)
 
 
@@ -296,7 +299,7 @@ def lapse(store: SQLiteStore, *, now: int) -> int:
 def purge(store: SQLiteStore, *, now: int) -> int:
     """Delete what was closed long ago, and links that lead nowhere; returns how many requests."""
     with store.transaction():
-        old = store.rows(queries.LONG_CLOSED, before=now - REQUEST_DAYS * DAY)
+        old = store.rows(queries.LONG_CLOSED, closed=now - REQUEST_DAYS * DAY)
         for row in old:
             detach(store, get(store, row["id"]))
             store.execute(queries.DELETE_REQUEST, id=row["id"])
@@ -357,6 +360,41 @@ def seal(office: Office, store: SQLiteStore, request: Request, who: Particulars)
     if request.subject is not None:
         sealed = submissions.seal_again(store, office.vault(), request.subject, msgspec.json.encode(who), _place(request.id))
         store.execute(queries.SET_SEALED, id=request.id, sealed=sealed)
+
+
+def without_values(who: Particulars) -> Particulars:
+    """Leave out old and new values: a closed correction must not keep them for longer than the form does."""
+    return msgspec.structs.replace(who, edits=tuple(msgspec.structs.replace(edit, old=None, new=None) for edit in who.edits))
+
+
+def choose(office: Office, store: SQLiteStore, request: Request, kind: Kind, *, now: int) -> Request:
+    """Let the person who holds the link ask for something else than whoever made the request, in a transaction of the caller's."""
+    if kind != request.kind and store.execute(queries.SET_KIND, id=request.id, kind=kind):
+        seal(office, store, request, msgspec.structs.replace(particulars(office, store, request), text=""))
+        request = get(store, request.id)
+        _note(store, request, "chosen", actor=audit.PERSON, now=now)
+    return request
+
+
+def is_in_force(store: SQLiteStore, request: Request) -> bool:
+    """Tell whether a restriction or objection still holds."""
+    return bool(store.rows(queries.IN_FORCE, lookup=request.lookup, closed=request.closed))
+
+
+def close_unreadable(office: Office, store: SQLiteStore, *, actor: str, now: int) -> int:
+    """Close open requests whose key is lost for ever, in a transaction of the caller's; returns how many."""
+    lost = [request for request in find_all(store) if request.is_open and not _is_readable(office, store, request)]
+    for request in lost:
+        detach(store, close(store, request, "expired", actor=actor, now=now))
+    return len(lost)
+
+
+def _is_readable(office: Office, store: SQLiteStore, request: Request) -> bool:
+    try:
+        particulars(office, store, request)
+    except PrivacyError:
+        return False
+    return True
 
 
 def make_link(office: Office, store: SQLiteStore, request: Request, purpose: links.Purpose, *, now: int) -> str:

@@ -32,12 +32,15 @@ def make_site(privacy: Privacy) -> ASGIApp:
         response.headers.update(getattr(error, "headers", None) or {})
         return response
 
+    async def too_long(_: Request, __: Exception) -> Response:
+        return pages.say("What you wrote is too long. Go back, and shorten it.", 413)
+
     async def show_style(_: Request) -> Response:
         return Response(style, media_type="text/css", headers=_STYLE_HEADERS)
 
     app = Starlette(
         routes=[*visitor_routes(privacy, pages), *request_routes(privacy, pages), Route("/style.css", show_style, methods=["GET"])],
-        exception_handlers={404: not_found, 405: not_allowed},
+        exception_handlers={404: not_found, 405: not_allowed, 413: too_long},
     )
     app.router.redirect_slashes = False  # it would build the address from the Host header
 

@@ -41,7 +41,13 @@ def shown(value: Any) -> str:
         return ""
     if isinstance(value, str) and _INSTANT.fullmatch(value):
         return f"{value[:10]}, {value[11:16]}"
-    return f"a file, {len(value)} bytes" if isinstance(value, bytes) else in_words(value)
+    if isinstance(value, bytes):
+        return f"a file, {len(value)} bytes"
+    if isinstance(value, dict) and value.keys() == {"type", "size"}:  # what is kept of a file that was sent with a form
+        return in_words(value)
+    if isinstance(value, (dict, list)):
+        return msgspec.json.encode(value).decode()
+    return in_words(value)
 
 
 class _Out(io.RawIOBase):
@@ -72,7 +78,12 @@ def _files(office: Office, pages: Pages, overview: Overview) -> Iterator[tuple[s
     bare = msgspec.structs.replace(overview, parts=tuple(parts))
     about = {"email": overview.email, "made": overview.made, "missing": overview.missing, "format": FORMAT}
     data = {part.name: {"title": part.title, "rows": part.rows} for part in parts}
-    yield _README, pages.text("package.html", overview=bare, sections=office.statement, site=office.site, shown=shown).encode()
+    yield (
+        _README,
+        pages.text("package.html", overview=bare, sections=office.statement, site=office.site, shown=shown).encode(
+            "utf-8", "backslashreplace"
+        ),
+    )
     yield "data.json", _json({"about": about, "data": data, "information": office.statement})
     for part in parts:
         yield f"{part.name}.csv", _csv(part)
@@ -81,13 +92,15 @@ def _files(office: Office, pages: Pages, overview: Overview) -> Iterator[tuple[s
 
 def _without_files(part: Part) -> tuple[Part, list[tuple[str, bytes]]]:
     """Put the content of files beside, and its place in the rows."""
-    rows, files = [], []
+    rows: list[Row] = []
+    files: list[tuple[str, bytes]] = []
     for number, row in enumerate(part.rows, 1):
         plain: Row = {}
         for name, value in row.items():
             if isinstance(value, bytes):
-                called = str(row.get("file") or row.get("name") or name)
-                place = f"files/{part.name}/{number}-{re.sub(r'[^A-Za-z0-9._-]+', '_', called)[-80:]}"
+                called = f"{name}-{row.get('file') or row.get('name') or ''}"
+                safe = re.sub(r"[^A-Za-z0-9._-]+", "_", called)[-80:]
+                place = f"files/{part.name}/{number}-{len(files) + 1}-{safe}"
                 files.append((place, value))
                 plain[name] = place
             else:
@@ -102,7 +115,7 @@ def _json(value: Any) -> bytes:
 
 def _csv(part: Part) -> bytes:
     """A row for each value, if the rows hold fields; with a mark by which spreadsheets know the letters."""
-    rows = [flat for row in part.rows for flat in _flat(row)]
+    rows = [flat for row in part.rows for flat in _flat(row)] if part.name == "submissions" else list(part.rows)
     columns = list(dict.fromkeys(name for row in rows for name in row))
     out = io.StringIO()
     write_csv(out, [{name: _cell(value) for name, value in row.items()} for row in rows], columns)
@@ -110,14 +123,10 @@ def _csv(part: Part) -> bytes:
 
 
 def _flat(row: Row) -> Iterator[Row]:
-    fields = row.get("fields")
-    if not isinstance(fields, dict):
-        yield row
-        return
     facts = {name: value for name, value in row.items() if name != "fields"}
-    for name, values in fields.items():
-        for value in values:
-            yield {**facts, "field": name, "value": value}
+    values = [(name, value) for name, kept in row["fields"].items() for value in kept]
+    for name, value in values or [("", "")]:
+        yield {**facts, "field": name, "value": value}
 
 
 def _cell(value: Any) -> Any:

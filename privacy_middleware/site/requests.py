@@ -8,15 +8,18 @@ from datetime import datetime
 from typing import Final, NamedTuple, TypeVar, cast
 from urllib.parse import parse_qsl
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request as Call
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ..collect.choice import REFUSED
 from ..errors import PrivacyError
+from ..mail import is_mailable
 from ..privacy import Privacy
 from ..record.submissions import root_key
 from ..rights import erasure, links, requests
+from ..rights.audit import PERSON
 from ..rights.correction import Wrong, read_edits, sheets
 from ..rights.limits import seconds_to_wait
 from ..rights.overview import Overview, gather
@@ -32,12 +35,12 @@ from .pages import HEADERS, Pages, base_path
 from .visitor import NOT_OURS, UNREACHABLE, address_of, delete_hits, keep_choice, read_body
 
 Result = TypeVar("Result")
-MOST_BODY: Final = 30_000
-MOST_EDITS_BODY: Final = 2_000_000
+MOST_BODY: Final = 12 * LONGEST_TEXT + 10_000
+"""Bytes: a letter takes twelve at most in a form."""
+MOST_EDITS_BODY: Final = 4_000_000
 SOURCE_SECONDS: Final = 8.0
 """How long a page waits for the host's sources."""
 ERASE_SECONDS: Final = 2.0
-LONGEST_EMAIL: Final = 254
 
 
 class Faulty(PrivacyError):
@@ -141,7 +144,7 @@ class RequestPages:
         if kind not in REQUEST_KINDS:
             raise Faulty("Please choose what you would like to ask for.")
         email = signed_in or normalise_email(sent.get("email", ""))
-        if not email or len(email) > LONGEST_EMAIL:
+        if not email or not is_mailable(email):
             raise Faulty("Please write your e-mail address, like name@example.org.")
         if kind == "complaint" and not text:
             raise Faulty("Please write your question or complaint.")
@@ -159,7 +162,8 @@ class RequestPages:
         root = root_key_of(self, store)
         with store.transaction():
             address = address_of(call, self.privacy)
-            wait = seconds_to_wait(store, root, office.settings.limits, email=asked.who.email, address=address, now=now)
+            email = "" if asked.is_proven else asked.who.email  # nobody's mailbox can be flooded by who is signed in
+            wait = seconds_to_wait(store, root, office.settings.limits, email=email, address=address, now=now)
             if wait:
                 return wait, "", ""
             request = requests.open_request(office, store, asked.kind, asked.who, now=now)
@@ -192,18 +196,21 @@ class RequestPages:
             held = await self._in_store(lambda store: erasure.held(self.office, store, opened.request))
         except UNREACHABLE:
             return self.pages.busy(call)
-        hours = self.office.settings.erasure_delay
-        reviewed = opened.request.kind in self.office.settings.review
-        return self._page(call, "confirm.html", asked=opened.request, held=held, hours=hours, reviewed=reviewed)
+        kind = _other_kind(call.query_params.get("kind")) or opened.request.kind
+        values = {"hours": self.office.settings.erasure_delay, "reviewed": kind in self.office.settings.review}
+        return self._page(call, "confirm.html", kind=kind, chosen=kind != opened.request.kind, held=held, **values)
 
     async def _confirm(self, call: Call) -> Response:
+        kind = _other_kind((await _fields(call, most=MOST_BODY)).get("kind"))
+
         def act(store: SQLiteStore) -> tuple[str, str, Kind] | None:
             with store.transaction():
                 opened = self._opened(store, call, "confirm")
                 if opened is None or not links.use(store, root_key_of(self, store), opened.token):
                     return None
-                token, place = self._proven(store, opened.request, now=self._now())
-            return token, place, opened.request.kind
+                request = requests.choose(self.office, store, opened.request, kind, now=self._now()) if kind else opened.request
+                token, place = self._proven(store, request, now=self._now())
+            return token, place, request.kind
 
         done = await self._in_store(act)
         if done is None:
@@ -342,36 +349,46 @@ class RequestPages:
         """Show how a request stands; a POST calls it off."""
         try:
             if call.method != "POST":
-                opened = await self._in_store(lambda store: self._opened(store, call, "status"))
-                return self._status_page(call, opened.request) if opened else self._no_link(call)
-            asked = (await _fields(call, most=MOST_BODY)).get("action") == "withdraw"
-            found = await self._in_store(lambda store: self._withdrawn(store, call) if asked else None)
+                found = await self._in_store(lambda store: self._standing(store, call))
+                return self._status_page(call, *found) if found else self._no_link(call)
+            action = (await _fields(call, most=MOST_BODY)).get("action", "")
+            fault = await self._in_store(lambda store: self._changed(store, call, action))
+            found = await self._in_store(lambda store: self._standing(store, call))
         except UNREACHABLE:
             return self.pages.busy(call)
-        if found is None:
+        if fault is None or found is None:
             return self._no_link(call)
-        request, fault = found
-        return self._status_page(call, request, fault, status=409 if fault else 200)
+        return self._status_page(call, *found, fault=fault)
 
-    def _withdrawn(self, store: SQLiteStore, call: Call) -> tuple[Request, str] | None:
-        """In the recorder's thread: call a request off; returns how it stands now, and what stood in the way."""
+    def _standing(self, store: SQLiteStore, call: Call) -> tuple[Request, bool] | None:
+        """Return the request, and whether it restricts anything."""
+        opened = self._opened(store, call, "status")
+        return (opened.request, requests.is_in_force(store, opened.request)) if opened else None
+
+    def _changed(self, store: SQLiteStore, call: Call, action: str) -> str | None:
+        """In the recorder's thread: call a request off, or end what it restricts; returns what stood in the way. None without a link."""
         with store.transaction():
             opened = self._opened(store, call, "status")
             if opened is None:
                 return None
             try:
                 with store.savepoint():
-                    return requests.withdraw(store, opened.request, now=self._now()), ""
+                    if action == "withdraw":
+                        requests.withdraw(self.office, store, opened.request, now=self._now())
+                    if action == "lift":
+                        requests.lift(self.office, store, opened.request, actor=PERSON, now=self._now())
             except OutOfTurn:
-                return opened.request, "It can no longer be called off."
+                return "That can no longer be done."
+        return ""
 
-    def _status_page(self, call: Call, request: Request, fault: str = "", *, status: int = 200) -> Response:
+    def _status_page(self, call: Call, request: Request, in_force: bool, *, fault: str = "") -> Response:  # noqa: FBT001 - a fact of the request
         zone = self.office.settings.zone
         names = {"received": "created", "confirmed": "confirmed", "acts": "acts", "due": "due", "closed": "closed"}
         instants = {name: getattr(request, field) for name, field in names.items()}
         dates = {name: datetime.fromtimestamp(instant / 1000, zone) for name, instant in instants.items() if instant is not None}
         delayed = request.acts is not None and request.acts > self._now() and not request.tries
-        return self._page(call, "status.html", status=status, asked=request, dates=dates, fault=fault, delayed=delayed)
+        values = {"asked": request, "dates": dates, "fault": fault, "delayed": delayed, "restricted": in_force}
+        return self._page(call, "status.html", status=409 if fault else 200, **values)
 
     # --- shared ------------------------------------------------------------------------------------------------------------
 
@@ -412,12 +429,23 @@ def root_key_of(pages: RequestPages, store: SQLiteStore) -> bytes:
 
 
 async def _fields(call: Call, *, most: int) -> dict[str, str]:
-    """Return what an urlencoded form holds; nothing of what is longer than ours, or no form."""
+    """Return what an urlencoded form holds; nothing of what is no form.
+
+    Raises:
+        HTTPException: 413, if it is longer than any of ours.
+    """
     body = await read_body(call, most=most)
+    if body is None:
+        raise HTTPException(413)
     try:
-        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=5000))
+        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=20_000))
     except ValueError:
         return {}
+
+
+def _other_kind(kind: str | None) -> Kind | None:
+    """Return what somebody with a link would like instead of what it was made for; a complaint would lack its text."""
+    return cast("Kind", kind) if kind in REQUEST_KINDS and kind != "complaint" else None
 
 
 def _see(call: Call, place: str) -> Response:

@@ -68,7 +68,7 @@ class VisitorPages:
         """Keep the visitor's choice in a cookie; a refusal also deletes what is recorded under their pseudonyms."""
         if not is_same_origin(request, self.privacy.settings.base_url):
             return self.pages.say(NOT_OURS, 403)
-        answer = parse_choice(await read_body(request, most=1000))
+        answer = parse_choice(await read_body(request, most=1000) or b"")
         if answer is None:
             return self.pages.say("The form was sent without a choice. Go back, and press one of the buttons.", 400)
         deleted = await delete_hits(request, self.privacy) if answer == REFUSED else None
@@ -90,7 +90,7 @@ class VisitorPages:
     async def _erase_my_browser(self, request: Request) -> Response:
         if not is_same_origin(request, self.privacy.settings.base_url):
             return self.pages.say(NOT_OURS, 403)
-        action = {b"action=erase": "erase", b"action=refuse": "refuse"}.get((await read_body(request, most=1000)).strip())
+        action = {b"action=erase": "erase", b"action=refuse": "refuse"}.get((await read_body(request, most=1000) or b"").strip())
         if action is None:
             return self.pages.say("The form was sent without a choice. Go back, and press one of the buttons.", 400)
         deleted = await delete_hits(request, self.privacy)
@@ -180,13 +180,13 @@ def parse_choice(body: bytes) -> str | None:
     return {b"choice=refuse": REFUSED, b"choice=allow": ALLOWED}.get(body.strip())
 
 
-async def read_body(request: Request, *, most: int) -> bytes:
-    """Read what a form can be at most, in bytes; anything longer is not our form."""
+async def read_body(request: Request, *, most: int) -> bytes | None:
+    """Read what a form can be at most, in bytes; None if it is longer."""
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > most:
-            return b""
+            return None
     return body
 
 

@@ -252,6 +252,7 @@ PURGE_SUBMISSION: Final = "/* purge.submissions */ DELETE FROM submission WHERE 
 PURGE_SUBJECTS: Final = """/* purge.submissions */
 DELETE FROM subject
 WHERE NOT EXISTS (SELECT 1 FROM submission WHERE submission.subject = subject.id)
+    AND restricted IS NULL AND objected IS NULL
     AND id NOT IN (SELECT subject FROM request WHERE subject IS NOT NULL) AND id NOT IN (SELECT subject FROM mail)"""
 AUDIT_END: Final = """/* purge.audit */
 SELECT MAX(id) AS id FROM audit WHERE id < COALESCE((SELECT MIN(id) FROM audit WHERE time >= :before), 9000000000000000000)"""
@@ -308,13 +309,16 @@ _UNPROVEN: Final = """state = 'awaiting_confirmation'
 UNPROVEN: Final = f"/* requests.lapse */ SELECT id FROM request WHERE {_UNPROVEN}"
 UNEDITED: Final = """/* requests.lapse */
 SELECT id FROM request WHERE kind = 'correction' AND state = 'confirmed' AND acts IS NULL AND confirmed <= :before"""
-LONG_CLOSED: Final = "/* requests.purge */ SELECT id FROM request WHERE closed <= :before"
+_LONG_CLOSED: Final = """closed <= :closed AND NOT EXISTS (
+    SELECT 1 FROM subject WHERE subject.lookup = request.lookup AND request.closed IN (subject.restricted, subject.objected))"""
+LONG_CLOSED: Final = f"/* requests.purge */ SELECT id FROM request WHERE {_LONG_CLOSED}"
+SET_KIND: Final = "/* requests.kind */ UPDATE request SET kind = :kind WHERE id = :id AND state IN ('received', 'awaiting_confirmation')"
 ANY_DUTY: Final = f"""/* clerk.look */
-SELECT EXISTS (SELECT 1 FROM mail WHERE (due <= :now AND :can_send) OR expires <= :now)
+SELECT EXISTS (SELECT 1 FROM mail WHERE expires <= :now)
     OR EXISTS (SELECT 1 FROM request WHERE closed IS NULL AND ((state = 'received' AND :can_ask) OR acts <= :now
         OR ({_UNPROVEN}) OR (kind = 'correction' AND acts IS NULL AND confirmed <= :unedited)
         OR (reminded = 0 AND due <= :remind) OR (reminded = 1 AND due <= :last)))
-    OR EXISTS (SELECT 1 FROM request WHERE closed <= :closed)
+    OR EXISTS (SELECT 1 FROM request WHERE {_LONG_CLOSED})
     OR EXISTS (SELECT 1 FROM link WHERE expires <= :now)
     OR EXISTS (SELECT 1 FROM step WHERE sealed IS NOT NULL AND made <= :unedited)
     OR EXISTS (SELECT 1 FROM attempt WHERE hour < :hour) AS duty"""
@@ -329,9 +333,10 @@ PURGE_LINKS: Final = "/* links.purge */ DELETE FROM link WHERE expires <= :now"
 
 ADD_MAIL: Final = """/* outbox.add */
 INSERT INTO mail (id, request, subject, kind, due, expires, sealed) VALUES (:id, :request, :subject, :kind, :due, :expires, :sealed)"""
+ANY_MAIL_DUE: Final = "/* postman.look */ SELECT EXISTS (SELECT 1 FROM mail WHERE due <= :now AND expires > :now) AS duty"
 _MAIL: Final = "SELECT id, request, subject, kind, due, attempts, sealed FROM mail"
-DUE_MAILS: Final = f"/* outbox.due */ {_MAIL} WHERE due <= :now ORDER BY due, id LIMIT :most"
-EXPIRED_MAILS: Final = "/* outbox.expired */ SELECT id, subject, kind FROM mail WHERE expires <= :now"
+DUE_MAILS: Final = f"/* outbox.due */ {_MAIL} WHERE due <= :now AND expires > :now ORDER BY due, id LIMIT :most"
+EXPIRED_MAILS: Final = f"/* outbox.expired */ {_MAIL} WHERE expires <= :now"
 CLAIM_MAIL: Final = "/* outbox.claim */ UPDATE mail SET due = :due, attempts = attempts + 1 WHERE id = :id AND attempts = :attempts"
 DELETE_MAIL: Final = "/* outbox.remove */ DELETE FROM mail WHERE id = :id"
 MAILS: Final = f"/* outbox.list */ {_MAIL} ORDER BY due, id"
@@ -355,14 +360,14 @@ RESTRICT: Final = "/* restriction.set */ UPDATE subject SET restricted = :since 
 OBJECT: Final = "/* restriction.set */ UPDATE subject SET objected = :since WHERE lookup = :lookup"
 LIFT_RESTRICTION: Final = "/* restriction.lift */ UPDATE subject SET restricted = NULL WHERE lookup = :lookup AND restricted = :since"
 LIFT_OBJECTION: Final = "/* restriction.lift */ UPDATE subject SET objected = NULL WHERE lookup = :lookup AND objected = :since"
+IN_FORCE: Final = "/* restriction.find */ SELECT 1 FROM subject WHERE lookup = :lookup AND :closed IN (restricted, objected)"
 RESTRICTED: Final = "/* restriction.find */ SELECT COALESCE(restricted, objected) AS since FROM subject WHERE id = :id"
 
 LEFT_OF_PERSON: Final = """/* erasure.left */
 SELECT (SELECT COUNT(*) FROM subject WHERE lookup = :lookup OR id = :subject)
     + (SELECT COUNT(*) FROM submission WHERE subject = :subject) + (SELECT COUNT(*) FROM request WHERE lookup = :lookup) AS amount"""
-LEFT_OF_SUBMISSION: Final = """/* erasure.left */
-SELECT (SELECT COUNT(*) FROM field WHERE submission = :id)
-    + (SELECT COUNT(*) FROM hit WHERE day = :day AND visitor = :visitor AND time <= :until) AS amount"""
+LEFT_OF_SUBMISSION: Final = "/* erasure.left */ SELECT COUNT(*) AS amount FROM field WHERE submission = :id"
+LEFT_OF_VISITS: Final = f"/* erasure.left */ SELECT COUNT(*) AS amount FROM hit WHERE day = :day AND EXISTS ({_ERASED})"
 LEFT_OF_REQUEST: Final = """/* erasure.left */
 SELECT (SELECT COUNT(*) FROM mail WHERE request = :request) + (SELECT COUNT(*) FROM step WHERE request = :request)
     + (SELECT COUNT(*) FROM subject WHERE id = :subject) AS amount"""
@@ -372,9 +377,10 @@ ON CONFLICT (lookup) DO UPDATE SET erased = excluded.erased WHERE excluded.erase
 TOMBSTONE: Final = "/* submissions.add */ SELECT erased FROM tombstone WHERE lookup = :lookup"
 TOMBSTONES: Final = "/* erasure.replay */ SELECT lookup, erased FROM tombstone"
 
-ATTEMPTS: Final = "/* limits.count */ SELECT hour, amount FROM attempt WHERE bucket = :bucket AND hour > :since ORDER BY hour"
+ATTEMPTS: Final = """/* limits.count */
+SELECT hour, amount FROM attempt WHERE bucket = :bucket AND hour > :since AND hour <= :hour ORDER BY hour"""
 ADD_ATTEMPT: Final = """/* limits.count */
 INSERT INTO attempt (bucket, hour, amount) VALUES (:bucket, :hour, 1)
 ON CONFLICT (bucket, hour) DO UPDATE SET amount = attempt.amount + 1"""
 FORGET_ATTEMPTS: Final = "/* erasure.attempts */ DELETE FROM attempt WHERE bucket = :bucket"
-PURGE_ATTEMPTS: Final = "/* limits.purge */ DELETE FROM attempt WHERE hour < :before"
+PURGE_ATTEMPTS: Final = "/* limits.purge */ DELETE FROM attempt WHERE hour < :before OR hour > :after"
