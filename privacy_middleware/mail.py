@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+import re
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
@@ -20,6 +23,9 @@ SECONDS: Final = 20.0
 """Longest wait for each answer of a mail server."""
 DATA_SECONDS: Final = 600.0
 """Longest wait for its answer to a mail (RFC 5321, 4.5.3.2.6): who gives up earlier sends it twice."""
+WHOLE_SECONDS: Final = 900.0
+"""Longest time for one mail in all."""
+_PLAIN_ADDRESS: Final = re.compile(r"[\w!#$%&'*+/=?^`{|}~.\-\u0080-\U0010ffff]+@[\w.\-\u0080-\U0010ffff]+")
 LONGEST_ADDRESS: Final = 254
 LONGEST_LOCAL: Final = 64
 
@@ -67,7 +73,12 @@ def is_mailable(address: str) -> bool:
     local, _, domain = address.rpartition("@")
     labels = domain.split(".")
     is_outside = len(labels) > 1 and not labels[-1].isdigit()
-    return is_outside and len(address) <= LONGEST_ADDRESS and len(local.encode()) <= LONGEST_LOCAL and "=?" not in address
+    return is_outside and len(address) <= LONGEST_ADDRESS and len(local.encode()) <= LONGEST_LOCAL and _is_plain(address)
+
+
+def _is_plain(address: str) -> bool:
+    """Tell whether nothing in an address can be taken for a comment, a group, or another address (RFC 5322, dot-atom)."""
+    return bool(_PLAIN_ADDRESS.fullmatch(address)) and "=?" not in address and address.isprintable()
 
 
 def smtp(url: str, *, sender: str, name: str = "") -> Send:
@@ -80,13 +91,10 @@ def smtp(url: str, *, sender: str, name: str = "") -> Send:
             data = message_of(mail, sender=sender, name=name).as_bytes()
         except Exception:  # an address that cannot be written: the standard library fails in many ways
             raise Undeliverable from None
-        server = _connect(url)
-        try:
+        with _connected(url) as server:
             _hand_over(server, sender, mail.to, data)
             with suppress(OSError, smtplib.SMTPException):  # it is sent, whatever the server says to a farewell
                 server.quit()
-        finally:
-            server.close()
 
     return send
 
@@ -95,15 +103,15 @@ def message_of(mail: Mail, *, sender: str, name: str = "") -> EmailMessage:
     """Write a mail in the form of the wire (RFC 5322).
 
     Raises:
-        ValueError: if there is a line end in the address or the subject.
+        ValueError: if the address or the subject cannot stand in a header.
     """
     from email.headerregistry import Address
     from email.message import EmailMessage
     from email.policy import SMTP, SMTPUTF8
     from email.utils import format_datetime, formataddr
 
-    if {"\r", "\n"} & {*mail.to, *mail.subject}:
-        raise ValueError("a line end stands in the address or the subject")
+    if not _is_plain(mail.to) or {"\r", "\n"} & set(mail.subject):
+        raise ValueError("the address is none that can be written to, or a line end stands in the subject")
     local, _, domain = mail.to.rpartition("@")
     policy = SMTP if mail.to.isascii() else SMTPUTF8
     message = EmailMessage(policy=policy.clone(cte_type="7bit"))
@@ -148,22 +156,35 @@ def _check(code: int) -> None:
         raise NotNow
 
 
-def _connect(url: str) -> smtplib.SMTP:
+@contextmanager
+def _connected(url: str) -> Iterator[smtplib.SMTP]:
+    """Connect, and cut the connection when the whole takes too long: time-outs of single answers do not bound a server that drips."""
     import smtplib
     import ssl
 
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or SMTP_PORTS[parts.scheme]
-    if parts.scheme == "smtps":
-        server: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=SECONDS, context=ssl.create_default_context())
-    else:
-        server = smtplib.SMTP(host, port, timeout=SECONDS)
+    is_tls = parts.scheme == "smtps"
+    server = smtplib.SMTP_SSL(timeout=SECONDS, context=ssl.create_default_context()) if is_tls else smtplib.SMTP(timeout=SECONDS)
+    cutter = threading.Timer(WHOLE_SECONDS, _cut, (server,))
+    cutter.daemon = True
+    cutter.start()
     try:
+        server._host = host  # type: ignore[attr-defined]  # noqa: SLF001 - what the certificate must name; else only the constructor sets it
+        code, _ = server.connect(host, port)
+        if code != 220:
+            raise NotNow
         if parts.scheme == "smtp+starttls":
             server.starttls(context=ssl.create_default_context())
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
-    except BaseException:
+        yield server
+    finally:
+        cutter.cancel()
         server.close()
-        raise
-    return server
+
+
+def _cut(server: smtplib.SMTP) -> None:
+    with suppress(OSError, AttributeError):
+        if server.sock is not None:
+            server.sock.shutdown(socket.SHUT_RDWR)

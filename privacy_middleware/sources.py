@@ -18,7 +18,7 @@ import msgspec
 from .vault import normalise_email
 
 Record = Mapping[str, Any]
-"""One thing that is kept: names and values that JSON knows; `bytes` for the content of a file."""
+"""One thing that is kept: names and values that JSON knows; `bytes` for the content of a file, or its `Path`, read when it is sent."""
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -192,12 +192,12 @@ class FileSource:
         self._kept = kept
 
     def export(self, subject: str) -> list[dict[str, Any]]:
-        """Return the person's files with their content."""
+        """Return the person's files."""
         return [
             {
                 "file": path.relative_to(self._folder).as_posix(),
                 "modified": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds"),
-                "content": path.read_bytes(),
+                "content": path,
             }
             for path in self._files(subject)
         ]

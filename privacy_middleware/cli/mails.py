@@ -9,6 +9,8 @@ from typing import Any
 from ..errors import PrivacyError
 from ..privacy import Privacy
 from ..rights import audit, outbox
+from ..store import queries
+from ..store.sqlite import SQLiteStore
 from .common import actor, instant, open_store, open_to_read, print_table, printable
 
 
@@ -46,7 +48,14 @@ def _show(options: argparse.Namespace) -> int:
         waiting = _one(outbox.find(store, options.id), options.id)
         mail = outbox.read(store, privacy.keys.vault, waiting)
         with store.transaction():
-            audit.note(store, now=int(time.time() * 1000), actor=actor(), action="show mail", about=f"{waiting.kind} {waiting.id.hex()}")
+            audit.note(
+                store,
+                now=int(time.time() * 1000),
+                actor=actor(),
+                action="show mail",
+                about=f"{waiting.kind} {waiting.id.hex()}",
+                subject=_person(store, waiting),
+            )
     finally:
         store.close()
     print(printable(f"To: {mail.to}\nSubject: {mail.subject}\n\n{mail.text}"))
@@ -68,7 +77,13 @@ def _sent(options: argparse.Namespace) -> int:
     return 0
 
 
+def _person(store: SQLiteStore, waiting: outbox.Waiting) -> bytes | None:
+    """Return the blind index of the person whom a mail is about."""
+    rows = store.rows(queries.REQUEST, id=waiting.request)
+    return rows[0]["lookup"] if rows else None
+
+
 def _one(found: list[outbox.Waiting], prefix: str) -> outbox.Waiting:
-    if len(found) != 1 or not prefix.isalnum():
+    if len(found) != 1:
         raise PrivacyError(f"no mail, or several, begin with {prefix!r}; see `privacy-middleware mails list`")
     return found[0]

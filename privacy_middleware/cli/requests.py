@@ -190,7 +190,7 @@ def _link(options: argparse.Namespace) -> int:
             if request.state not in ("received", "awaiting_confirmation"):
                 raise PrivacyError(f"the request is {request.state.replace('_', ' ')}: there is nothing to prove any more")
             who = requests.particulars(privacy.office, store, request)
-            link = requests.make_link(privacy.office, store, request, "confirm", now=_now())
+            link = privacy.office.link("confirm", requests.make_proof(privacy.office, store, request, now=_now()))
             audit.note(store, now=_now(), actor=actor(), action="link by hand", about=request.id.hex(), subject=request.lookup)
     finally:
         store.close()

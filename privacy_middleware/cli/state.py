@@ -116,7 +116,10 @@ def _status_problems(privacy: Privacy, salts: Sequence[int], *, purged: int | No
     if salts and salts[0] < day_of(now, settings.zone) - 1:
         problems.append("a salt is older than yesterday's; is the app running? Else run `privacy-middleware purge`")
     problems += _vault_problems(privacy)
-    problems += [f"{path} is a damaged copy; read what you can, then delete it: it holds visits" for path in privacy.store.set_asides()]
+    problems += [
+        f"{path} is a damaged copy; read what you can, then delete it: it holds visits, and what people sent"
+        for path in privacy.store.set_asides()
+    ]
     if not privacy.declaration.controller.name:
         problems.append("the statement names nobody responsible; declare [controller] in privacy.toml")
     return problems

@@ -20,12 +20,13 @@ from ..store import queries
 from ..store.sqlite import SQLiteStore
 from . import audit, mails, outbox
 from .erasure import SourcesFailed, take_in_spool
-from .office import Office, call
+from .office import Office, call, place_of
 from .requests import Edit, Particulars, Request, close, get, particulars, seal, tell_owner, without_values
 
 logger = logging.getLogger("privacy_middleware")
 EDITABLE: Final = ("keep", "redact", "choice", "bucket", "domain", "region")
 LONGEST_VALUE: Final = 4000
+SHORT_VALUE: Final = 60
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -36,6 +37,10 @@ class Value(msgspec.Struct, frozen=True):
     text: str
     choices: tuple[str, ...] = ()
     is_long: bool = False
+
+    def __repr__(self) -> str:
+        """Without the value: it may end up in a log or a traceback."""
+        return f"Value({self.label!r})"
 
 
 class Sheet(msgspec.Struct, frozen=True):
@@ -80,8 +85,8 @@ def read_edits(office: Office, store: SQLiteStore, request: Request, sent: Mappi
             for number, old in enumerate(kept):
                 key = _key(stored, name, number)
                 field = form.fields.get(name) if form else None
-                text = sent.get(key, "").replace("\r\n", "\n").strip()
-                if key not in sent or not form or not field or not _is_editable(field, old) or text == str(old).strip():
+                text = _lines(sent.get(key, ""))
+                if key not in sent or not form or not field or not _is_editable(field, old) or text == _lines(str(old)):
                     continue
                 new = _treated(form, name, text, today=today)
                 if new is None:
@@ -105,6 +110,7 @@ def apply(office: Office, store: SQLiteStore, request: Request, *, now: int) -> 
             return request  # another process was faster
         for edit in who.edits:
             _change(office, store, edit)
+        store.execute(queries.FORGET_EXPORTS, lookup=request.lookup)  # what sources said before
         told = [recipient.name for recipient in office.declaration.recipients]
         outbox.add(store, office.vault(), mails.fulfilled(office, request, who, told=told), now=now, request=request.id)
         if told:
@@ -124,7 +130,7 @@ def _tell_sources(office: Office, store: SQLiteStore, request: Request, who: Par
             call(source.correct, who.email, changes)
         except Exception as error:  # the host's own code: the others are asked all the same
             faults[source.name] = type(error).__name__
-            logger.error("the data source %r could not correct (%s); it is asked again", source.name, type(error).__name__)  # noqa: TRY400 - its text may hold values
+            logger.error("the data source %r could not correct (%s); it is asked again", source.name, place_of(error))  # noqa: TRY400 - its text may hold values
             continue
         with store.transaction():
             step = json.dumps({"changes": len(changes)})
@@ -158,8 +164,15 @@ def _value(stored: Stored, form: Form | None, name: str, number: int, kept: Kept
     label = field.label if field and field.label else name
     if field is None or not _is_editable(field, kept):
         return Value("", label, in_words(kept))
-    text = str(kept)
-    return Value(_key(stored, name, number), label, text, field.choices, len(text) > 60 or field.treatment == "redact")
+    text = _lines(str(kept))
+    choices = field.choices if not field.choices or text in field.choices else (text, *field.choices)
+    is_long = len(text) > SHORT_VALUE or "\n" in text or field.treatment == "redact"
+    return Value(_key(stored, name, number), label, text, choices, is_long)
+
+
+def _lines(text: str) -> str:
+    """Write a text as it comes back from a page that shows it: browsers change line ends."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def _is_editable(field: Field, kept: Kept) -> bool:

@@ -23,7 +23,7 @@ from ..store import queries
 from ..store.sqlite import SQLiteStore
 from ..vault import blind_index, normalise_email
 from . import audit, limits, mails, outbox
-from .office import Office, call
+from .office import Office, call, place_of
 from .requests import Particulars, Request, close, detach, get, of_person, open_request, particulars, tell_owner
 
 logger = logging.getLogger("privacy_middleware")
@@ -97,7 +97,7 @@ def _ask_sources(office: Office, store: SQLiteStore, request: Request, email: st
             done[source.name] = outcome = _ask(source, email)
         except Exception as error:  # the host's own code: whatever it is, the others are asked all the same
             faults[source.name] = type(error).__name__
-            logger.exception("the data source %r could not erase; it is asked again", source.name, exc_info=_without_values(error))
+            logger.error("the data source %r could not erase (%s); it is asked again", source.name, place_of(error))  # noqa: TRY400 - its text may hold values
             continue
         kept = outcome.reason if isinstance(outcome, Kept) else None
         with store.transaction():
@@ -120,12 +120,6 @@ def _ask(source: DataSource, email: str) -> Outcome:
 def _outcome(step: str) -> Outcome:
     found = json.loads(step)
     return Erased(found["amount"]) if found["kept"] is None else Kept(found["kept"], found["amount"])
-
-
-def _without_values(error: Exception) -> Exception:
-    """Keep the place where it happened; the text, such as a database's with bound values, could hold the address."""
-    plain = RuntimeError(type(error).__name__)
-    return plain.with_traceback(error.__traceback__)
 
 
 def take_in_spool(office: Office, store: SQLiteStore) -> None:

@@ -87,7 +87,7 @@ def fulfilled(office: Office, request: Request, who: Particulars, *, told: Seque
     """Tell that a request is done; with the owner's words, if there are any."""
     text = {
         "correction": "We have corrected your data as you asked.",
-        "restriction": "From now on we only store your data, and do not use them. We will tell you before that ends.",
+        "restriction": "From now on we only store your data, and do not use them. We tell you when that ends.",
         "objection": "From now on we do not use your data any more; we only store them until their time is over, or you have them erased.",
         "complaint": "Thank you for writing to us.",
     }[request.kind]

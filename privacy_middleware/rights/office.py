@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,12 @@ def call(method: Callable[..., Any], *arguments: Any) -> Any:
         return asyncio.run(_wait(result)) if inspect.isawaitable(result) else result
     except (asyncio.CancelledError, SystemExit) as error:  # these would end our thread
         raise RuntimeError(type(error).__name__) from None
+
+
+def place_of(error: BaseException) -> str:
+    """Say of an error of the host's code what it is and where it happened. Its text, and its frames, may hold an address."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in {frames[-1].filename}, line {frames[-1].lineno}" if frames else type(error).__name__
 
 
 async def _wait(awaitable: Any) -> Any:

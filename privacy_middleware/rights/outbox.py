@@ -54,6 +54,8 @@ def read(store: SQLiteStore, vault: Vault, waiting: Waiting) -> Mail:
 
 def find(store: SQLiteStore, prefix: str = "") -> list[Waiting]:
     """Return the mails that wait, or those whose identifier begins so."""
+    if prefix and not prefix.isalnum():
+        return []
     rows = store.rows(queries.MAILS_LIKE, prefix=prefix.upper()) if prefix else store.rows(queries.MAILS)
     return [Waiting(**row) for row in rows]
 
@@ -77,6 +79,7 @@ class Sent(NamedTuple):
 def deliver(office: Office, store: SQLiteStore, *, now: int) -> Sent:
     """Send what is due, one after another. If the server is away, the rest waits for the next turn."""
     sent = lost = 0
+    fault = ""
     if office.send is None:
         return Sent(sent, lost, "")
     for waiting in [Waiting(**row) for row in store.rows(queries.DUE_MAILS, now=now, most=MOST_A_TURN)]:
@@ -86,8 +89,8 @@ def deliver(office: Office, store: SQLiteStore, *, now: int) -> Sent:
         try:
             mail = read(store, office.vault(), waiting)
             call(office.send, msgspec.structs.replace(mail, message_id=office.message_id(waiting.id)))
-        except VaultError:  # it is under another key, which may be given again
-            continue
+        except VaultError as error:  # it is under another key, which may be given again
+            fault = str(error)
         except (Undeliverable, Unsure) as error:
             if isinstance(error, Unsure) and not waiting.attempts:  # once more, much later
                 with store.transaction():
@@ -103,7 +106,7 @@ def deliver(office: Office, store: SQLiteStore, *, now: int) -> Sent:
             sent += 1
             with store.transaction():
                 remove(store, waiting.id, waiting.subject)
-    return Sent(sent, lost, "")
+    return Sent(sent, lost, fault)
 
 
 def _lose(office: Office, store: SQLiteStore, waiting: Waiting, *, now: int) -> None:

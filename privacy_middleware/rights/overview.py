@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, tzinfo
 from datetime import time as time_of_day
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -22,13 +23,14 @@ from ..store import queries
 from ..store.sqlite import SQLiteStore
 from . import audit
 from .erasure import take_in_spool
-from .office import Office, call
+from .office import Office, call, place_of
 from .requests import Particulars, Request, of_person, particulars
 
 logger = logging.getLogger("privacy_middleware")
 Row = dict[str, Any]
 
 VISIT_GAP: Final = 30 * 60_000
+MOST_STORED: Final = 8_388_608
 SLOW_SECONDS: Final = 2.0
 """What a source exports is kept (sealed, for 72 hours) if it took longer, so that nobody waits for it twice."""
 
@@ -40,6 +42,10 @@ class Part(msgspec.Struct, frozen=True):
     title: str
     rows: tuple[Row, ...]
 
+    def __repr__(self) -> str:
+        """Without values: it may end up in a log or a traceback."""
+        return f"Part({self.name!r}, {len(self.rows)} rows)"
+
 
 class Overview(msgspec.Struct, frozen=True):
     """All that is held of a person, as it is now."""
@@ -49,6 +55,10 @@ class Overview(msgspec.Struct, frozen=True):
     parts: tuple[Part, ...]
     missing: tuple[str, ...] = ()
     """Sources of the host that could not be read just now."""
+
+    def __repr__(self) -> str:
+        """Without values."""
+        return f"Overview({len(self.parts)} parts)"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -170,25 +180,29 @@ def _instant(instant: int, zone: tzinfo) -> str:
 
 def _from_sources(office: Office, store: SQLiteStore, request: Request, who: Particulars, *, now: int) -> tuple[list[Part], list[str]]:
     parts, missing = [], []
-    steps = {row["source"]: row["sealed"] for row in store.rows(queries.STEPS, request=request.id)}
+    steps = {row["source"]: row for row in store.rows(queries.STEPS, request=request.id)}
     for number, source in enumerate(office.sources, 1):
         try:
-            rows = _stored_export(office, store, request, source, steps)
-            rows = _export(office, store, request, source, who, now=now) if rows is None else rows
+            step = steps.get(source.name)
+            rows = _stored_export(office, store, request, step) if step else _export(office, store, request, source, who, now=now)
         except Exception as error:  # the host's own code: the others are asked all the same
-            logger.error("the data source %r could not be read (%s)", source.name, type(error).__name__)  # noqa: TRY400 - its text may hold values
+            logger.error("the data source %r could not be read (%s)", source.name, place_of(error))  # noqa: TRY400 - its text may hold values
             missing.append(source.name)
             continue
-        parts.append(Part(f"source_{number}", source.name, tuple(rows)))
+        as_of = f", as of {_instant(step['made'], office.settings.zone)[:16].replace('T', ', ')}" if step else ""
+        parts.append(Part(f"source_{number}", source.name + as_of, tuple(rows)))
     return parts, missing
 
 
 def _export(office: Office, store: SQLiteStore, request: Request, source: DataSource, who: Particulars, *, now: int) -> list[Row]:
     begun = time.monotonic()
     rows = [_plain_row(row) for row in call(source.export, who.email)]
-    if time.monotonic() - begun > SLOW_SECONDS and request.subject is not None:
-        place = _place(request, source)
-        sealed = submissions.seal_again(store, office.vault(), request.subject, msgspec.msgpack.encode(rows), place)
+    has_files = any(isinstance(value, (bytes, Path)) for row in rows for value in row.values())
+    if time.monotonic() - begun > SLOW_SECONDS and request.subject is not None and not has_files:
+        data, place = msgspec.msgpack.encode(rows), _place(request, source.name)
+        if len(data) > MOST_STORED:
+            return rows
+        sealed = submissions.seal_again(store, office.vault(), request.subject, data, place)
         with store.transaction():
             store.execute(queries.ADD_STEP, request=request.id, source=source.name, outcome="exported", made=now, sealed=sealed)
     return rows
@@ -199,8 +213,8 @@ def _plain_row(row: Record) -> Row:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON, CSV and pages can show of a host's value; the content of files stays as it is."""
-    if value is None or isinstance(value, (bool, int, float, bytes)):
+    """Return what JSON, CSV and pages can show of a host's value; files stay as they are."""
+    if value is None or isinstance(value, (bool, int, float, bytes, Path)):
         return value
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
@@ -212,15 +226,11 @@ def _plain(value: Any) -> Any:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _stored_export(
-    office: Office, store: SQLiteStore, request: Request, source: DataSource, steps: Mapping[str, bytes | None]
-) -> list[Row] | None:
-    sealed = steps.get(source.name)
-    if sealed is None or request.subject is None:
-        return None
-    data = submissions.open_sealed(store, office.vault(), request.subject, sealed, _place(request, source))
+def _stored_export(office: Office, store: SQLiteStore, request: Request, step: Mapping[str, Any]) -> list[Row]:
+    place = _place(request, step["source"])
+    data = submissions.open_sealed(store, office.vault(), request.subject or b"", step["sealed"], place)
     return msgspec.msgpack.decode(data, type=list[Row])
 
 
-def _place(request: Request, source: DataSource) -> str:
-    return f"step|{request.id.hex()}|{source.name}"
+def _place(request: Request, source: str) -> str:
+    return f"step|{request.id.hex()}|{source}"

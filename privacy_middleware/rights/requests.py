@@ -118,12 +118,17 @@ def open_request(office: Office, store: SQLiteStore, kind: Kind, who: Particular
 
 def ask_for_proof(office: Office, store: SQLiteStore, request: Request, who: Particulars, *, now: int) -> str:
     """Queue the mail with the one-time link, in a transaction of the caller's; returns the link."""
-    root = root_key(store, office.vault())
-    link = office.link("confirm", links.make(store, root, request.id, "confirm", now=now))
+    link = office.link("confirm", make_proof(office, store, request, now=now))
     mail = mails.confirm(office, request.kind, who, link)
     outbox.add(store, office.vault(), mail, now=now, request=request.id, life=links.LIFE["confirm"])
-    _set_state(store, request, "awaiting_confirmation", actor=audit.SYSTEM, now=now)
     return link
+
+
+def make_proof(office: Office, store: SQLiteStore, request: Request, *, now: int) -> str:
+    """Return the id of a new one-time link, in a transaction of the caller's; the request waits for it."""
+    if request.state == "received":
+        _set_state(store, request, "awaiting_confirmation", actor=audit.SYSTEM, now=now)
+    return links.make(store, root_key(store, office.vault()), request.id, "confirm", now=now)
 
 
 def confirm(office: Office, store: SQLiteStore, request: Request, *, now: int) -> Request:

@@ -25,10 +25,10 @@ def make_site(privacy: Privacy) -> ASGIApp:
     style = (resources.files(__package__) / "static" / "style.css").read_text(encoding="utf-8")
 
     async def not_found(request: Request, _: Exception) -> Response:
-        return pages.render(request, "not_found.html", status=404)
+        return pages.private(pages.render(request, "not_found.html", status=404))  # the path may hold a token, and something more
 
     async def not_allowed(_: Request, error: Exception) -> Response:
-        response = pages.say("This page is not used in that way.", 405)
+        response = pages.private(pages.say("This page is not used in that way.", 405))
         response.headers.update(getattr(error, "headers", None) or {})
         return response
 

@@ -7,6 +7,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,7 @@ from ..spreadsheet import write_csv
 from .pages import Pages
 
 FORMAT: Final = 1
+PIECE: Final = 1_048_576
 _README: Final = "index.html"
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d")
 
@@ -28,11 +30,29 @@ def package(office: Office, pages: Pages, overview: Overview) -> Iterator[bytes]
     sums: dict[str, str] = {}
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in _files(office, pages, overview):
-            sums[name] = hashlib.sha256(content).hexdigest()
-            archive.writestr(name, content)
-            yield out.take()
+            digest = hashlib.sha256()
+            with archive.open(name, "w", force_zip64=True) as file:
+                for piece in _pieces(content):
+                    digest.update(piece)
+                    file.write(piece)
+                    if written := out.take():
+                        yield written
+            sums[name] = digest.hexdigest()
         archive.writestr("manifest.json", _json({"format": FORMAT, "made": overview.made, "sha256": sums}))
     yield out.take()
+
+
+def _pieces(content: bytes | Path) -> Iterator[bytes]:
+    """Yield a file's content, from the disk in pieces: it can be large."""
+    if isinstance(content, bytes):
+        yield content
+        return
+    try:
+        with content.open("rb") as file:
+            while piece := file.read(PIECE):
+                yield piece
+    except OSError:  # it went away since it was listed: the others are sent all the same
+        return
 
 
 def shown(value: Any) -> str:
@@ -43,6 +63,8 @@ def shown(value: Any) -> str:
         return f"{value[:10]}, {value[11:16]}"
     if isinstance(value, bytes):
         return f"a file, {len(value)} bytes"
+    if isinstance(value, Path):
+        return "a file: see the download"
     if isinstance(value, dict) and value.keys() == {"type", "size"}:  # what is kept of a file that was sent with a form
         return in_words(value)
     if isinstance(value, (dict, list)):
@@ -69,7 +91,7 @@ class _Out(io.RawIOBase):
         return data
 
 
-def _files(office: Office, pages: Pages, overview: Overview) -> Iterator[tuple[str, bytes]]:
+def _files(office: Office, pages: Pages, overview: Overview) -> Iterator[tuple[str, bytes | Path]]:
     parts, files = [], []
     for part in overview.parts:
         plain, found = _without_files(part)
@@ -90,14 +112,14 @@ def _files(office: Office, pages: Pages, overview: Overview) -> Iterator[tuple[s
     yield from files
 
 
-def _without_files(part: Part) -> tuple[Part, list[tuple[str, bytes]]]:
+def _without_files(part: Part) -> tuple[Part, list[tuple[str, bytes | Path]]]:
     """Put the content of files beside, and its place in the rows."""
     rows: list[Row] = []
-    files: list[tuple[str, bytes]] = []
+    files: list[tuple[str, bytes | Path]] = []
     for number, row in enumerate(part.rows, 1):
         plain: Row = {}
         for name, value in row.items():
-            if isinstance(value, bytes):
+            if isinstance(value, (bytes, Path)):
                 called = f"{name}-{row.get('file') or row.get('name') or ''}"
                 safe = re.sub(r"[^A-Za-z0-9._-]+", "_", called)[-80:]
                 place = f"files/{part.name}/{number}-{len(files) + 1}-{safe}"

@@ -24,7 +24,8 @@ HEADERS: Final = {
 
 def base_path(request: Request) -> str:
     """Return the path of the mount as it may stand in a link or header; a mount in front of it can hold anything."""
-    return quote(request.scope.get("root_path", ""), safe="/~:@!$&'()*+,=")
+    root = request.scope.get("root_path", "")
+    return quote("/" + root.lstrip("/\\") if root else "", safe="/~:@!$&'()*+,=")  # `//host` would be another site
 
 
 class Pages:

@@ -54,6 +54,10 @@ class Opened(NamedTuple):
     request: Request
     uses: int
 
+    def __repr__(self) -> str:
+        """Without the token: it may end up in a log or a traceback."""
+        return f"Opened({self.request.kind!r})"
+
 
 class Asked(NamedTuple):
     """What somebody asks for, as the form was sent."""
@@ -144,6 +148,8 @@ class RequestPages:
         if kind not in REQUEST_KINDS:
             raise Faulty("Please choose what you would like to ask for.")
         email = signed_in or normalise_email(sent.get("email", ""))
+        if signed_in and normalise_email(sent.get("email", signed_in)) != signed_in:
+            raise Faulty(f"You are signed in as {signed_in}. To ask for another address, sign out first.")
         if not email or not is_mailable(email):
             raise Faulty("Please write your e-mail address, like name@example.org.")
         if kind == "complaint" and not text:
@@ -167,6 +173,8 @@ class RequestPages:
             if wait:
                 return wait, "", ""
             request = requests.open_request(office, store, asked.kind, asked.who, now=now)
+            if asked.is_proven and asked.kind == "erasure":  # it cannot be undone: first show what would go
+                return 0, requests.make_proof(office, store, request, now=now), "confirm"
             if asked.is_proven:
                 return 0, *self._proven(store, request, now=now)
             if office.can_ask:

@@ -52,7 +52,8 @@ def request_section() -> Section:
             "of your browser, kind, state and dates of the request, and which version of this statement was in force. Address, text and "
             "language are encrypted under a key of that request alone; a keyed checksum of the address says which requests belong "
             "together.",
-            "If you do not confirm a request within 24 hours, address, text and language are deleted. Otherwise they are kept for "
+            "If you do not confirm a request within 24 hours after our mail, address, text and language are deleted; if we never manage to "
+            "write to you, when the time for an answer is over. Otherwise they are kept for "
             f"{REQUEST_DAYS} days after our answer, as a proof of it. After an erasure nothing remains of your address but that keyed "
             "checksum, from which nobody can read it: with it we erase again what an old backup might bring back.",
             "Mails to you wait encrypted until they are sent, for a week at most.",

@@ -304,8 +304,8 @@ DELETE_LINKS: Final = "/* requests.detach */ DELETE FROM link WHERE request = :r
 DELETE_STEPS: Final = "/* requests.detach */ DELETE FROM step WHERE request = :request"
 DELETE_SUBJECT: Final = "/* requests.detach */ DELETE FROM subject WHERE id = :id"
 MAILS_OF: Final = "/* requests.detach */ SELECT id, subject FROM mail WHERE request = :request"
-_UNPROVEN: Final = """state = 'awaiting_confirmation'
-    AND NOT EXISTS (SELECT 1 FROM link WHERE link.request = request.id AND purpose = 'confirm' AND expires > :now)"""
+_UNPROVEN: Final = """((state = 'received' AND due <= :now) OR (state = 'awaiting_confirmation'
+    AND NOT EXISTS (SELECT 1 FROM link WHERE link.request = request.id AND purpose = 'confirm' AND expires > :now)))"""
 UNPROVEN: Final = f"/* requests.lapse */ SELECT id FROM request WHERE {_UNPROVEN}"
 UNEDITED: Final = """/* requests.lapse */
 SELECT id FROM request WHERE kind = 'correction' AND state = 'confirmed' AND acts IS NULL AND confirmed <= :before"""
@@ -346,6 +346,8 @@ STEPS: Final = "/* sources.steps */ SELECT source, outcome, made, sealed FROM st
 ADD_STEP: Final = """/* sources.steps */
 INSERT INTO step (request, source, outcome, made, sealed) VALUES (:request, :source, :outcome, :made, :sealed)
 ON CONFLICT (request, source) DO UPDATE SET outcome = excluded.outcome, made = excluded.made, sealed = excluded.sealed"""
+FORGET_EXPORTS: Final = """/* correction.apply */
+DELETE FROM step WHERE sealed IS NOT NULL AND request IN (SELECT id FROM request WHERE lookup = :lookup)"""
 PURGE_STEPS: Final = "/* sources.steps */ DELETE FROM step WHERE sealed IS NOT NULL AND made <= :before"
 
 SUBMISSIONS_OF: Final = "/* overview.submissions */ SELECT * FROM submission WHERE subject = :subject ORDER BY day, form, id"
