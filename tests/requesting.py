@@ -14,13 +14,14 @@ from privacy_middleware.record import submissions
 from privacy_middleware.record.submissions import Submission, new_id
 from privacy_middleware.rights import requests
 from privacy_middleware.rights.clerk import Clerk
+from privacy_middleware.rights.postman import Postman
 from privacy_middleware.rights.requests import Particulars, Request
 from privacy_middleware.sources import Change, Erased, Kept
 from privacy_middleware.store.sqlite import SQLiteStore
 from privacy_middleware.vault import blind_index, normalise_email
 
 from .conftest import query
-from .test_recorder import Clock
+from .test_recorder import Clock, until
 
 SECRET = "secret-of-the-tests-" * 2
 ANNA, OTTO = "anna.canary@example.org", "otto.canary@example.org"
@@ -92,6 +93,7 @@ class Desk:
         self.store = SQLiteStore(self.path)
         self.store.open()
         self.clerk = Clerk(SQLiteStore(self.path), self.office, count=self._count, clock=self.clock)
+        self.postman = Postman(SQLiteStore(self.path), self.office, count=self._count, clock=self.clock)
 
     def _count(self, name: str, amount: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + amount
@@ -102,6 +104,8 @@ class Desk:
 
     def close(self) -> None:
         self.clerk.close()
+        self.postman.close()
+        self.postman.store.close()
         self.store.close()
 
     # --- what a visitor does -----------------------------------------------------------------------------------------------
@@ -151,21 +155,22 @@ class Desk:
 
     def withdraw(self, request: Request) -> Request:
         with self.store.transaction():
-            return requests.withdraw(self.store, request, now=self.now)
+            return requests.withdraw(self.office, self.store, request, now=self.now)
 
     # --- what the app does by itself ---------------------------------------------------------------------------------------
 
     def work(self) -> None:
-        """Have the clerk do all that is due, mails included."""
-        self.clerk._mail_after = 0.0
+        """Have the clerk do all that is due, and the postman send what waits."""
         self.clerk.hurry().result(20)
-        self.clerk.ask(lambda _: None).result(20)
         self.rest()
+        self.send()
+
+    def send(self) -> None:
+        """Have the postman send what waits, here and now."""
+        self.postman._turn()
 
     def rest(self) -> None:
         """Wait until the clerk has nothing to do."""
-        from .test_recorder import until
-
         until(lambda: self.clerk.is_idle)
 
     # --- what is there -----------------------------------------------------------------------------------------------------
@@ -190,6 +195,10 @@ class Desk:
         """The kinds of the mails that somebody was sent."""
         return [mail.kind for mail in self.mails if mail.to == email]
 
+    def answers(self, email: str = ANNA) -> list[str]:
+        """The same, without those that ask for the proof."""
+        return [kind for kind in self.to(email) if kind != "confirm"]
+
     def mail(self, kind: str) -> Mail:
         """The one mail of a kind that was sent."""
         [mail] = [mail for mail in self.mails if mail.kind == kind]
@@ -197,7 +206,7 @@ class Desk:
 
 
 @contextmanager
-def desk(**more: Any) -> Iterator[Desk]:
+def at_desk(**more: Any) -> Iterator[Desk]:
     """A desk that is closed at the end."""
     one = Desk(**more)
     try:
@@ -226,10 +235,10 @@ def actions() -> list[str]:
 def graves() -> list[str]:
     """The lines of the file with the tombstones."""
     file = Path("privacy.erased")
-    return file.read_text().splitlines() if file.exists() else []
+    return [line for line in file.read_text().splitlines() if line] if file.exists() else []
 
 
 __all__ = [
     "ANNA", "DAY", "HOUR", "OTTO", "OWNER", "POLICY", "RECIPIENT", "SECRET", "TEXT", "Clock", "Desk", "Erased", "Kept", "Source", "actions",
-    "amount", "desk", "graves", "query", "token_in",
+    "amount", "at_desk", "graves", "query", "token_in",
 ]  # fmt: skip

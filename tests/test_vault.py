@@ -365,5 +365,5 @@ def test_an_address_as_programs_make_them_is_found_again(text: str) -> None:
 
 
 def test_a_very_long_address_takes_no_long_time() -> None:
-    assert normalise_email("a" * 100_000 + "@" + "\u00fc" * 16_000 + ".org")
+    assert normalise_email("a" * 100_000 + "@" + "\u00fc" * 16_000 + ".org") == ""
     assert normalise_email("@" * 100_000) == ""
