@@ -56,6 +56,10 @@ class NotNow(Exception):
     """One mail cannot be delivered at the moment; others perhaps can."""
 
 
+class SenderRefused(Exception):
+    """The mail server takes no mail from the address that mails are from: set PRIVACY_MAIL_FROM, or let it send."""
+
+
 class Unsure(Exception):
     """The connection broke off when a mail was handed over: perhaps it is sent."""
 
@@ -66,6 +70,18 @@ class Undeliverable(Exception):
 
 Send = Callable[[Mail], Awaitable[None] | None]
 """Sends a mail, or raises: `Undeliverable` to give it up, `Unsure` to be asked once more, anything else to be asked again later."""
+
+
+def ascii_address(address: str) -> str:
+    """Return the address that mails are from, with an international domain as the wire has it (RFC 5890).
+
+    Raises:
+        ValueError: if a letter before the @ is not ASCII: few servers take that.
+    """
+    local, _, domain = address.rpartition("@")
+    if not local.isascii():
+        raise ValueError
+    return f"{local}@{domain.encode('idna').decode('ascii')}"
 
 
 def is_mailable(address: str) -> bool:
@@ -87,9 +103,9 @@ def smtp(url: str, *, sender: str, name: str = "") -> Send:
     def send(mail: Mail) -> None:
         import smtplib
 
-        try:
+        try:  # the sender was checked at the start
             data = message_of(mail, sender=sender, name=name).as_bytes()
-        except Exception:  # an address that cannot be written: the standard library fails in many ways
+        except Exception:  # of what cannot be written, the standard library fails in many ways
             raise Undeliverable from None
         with _connected(url) as server:
             _hand_over(server, sender, mail.to, data)
@@ -136,8 +152,8 @@ def _hand_over(server: smtplib.SMTP, sender: str, to: str, data: bytes) -> None:
     if options and not server.has_extn("smtputf8"):
         raise Undeliverable
     server.command_encoding = "utf-8" if options else "ascii"
-    if server.mail(sender, options)[0] != 250:  # the sender is refused: that is for the owner to mend
-        raise NotNow
+    if server.mail(sender, options)[0] != 250:  # that is for the owner to mend, and the same for every mail
+        raise SenderRefused
     _check(server.rcpt(to)[0])
     if server.sock is not None:
         server.sock.settimeout(DATA_SECONDS)

@@ -20,7 +20,7 @@ from .collect.hit import Rules
 from .declaration import Declaration, load_declaration
 from .errors import DeclarationError, PrivacyError, SettingsError
 from .forms import Form
-from .mail import Send, smtp
+from .mail import Send, ascii_address, smtp
 from .record.intake import Intake
 from .record.keys import Keys
 from .record.recorder import Recorder
@@ -183,13 +183,17 @@ def excluded(settings: Settings) -> re.Pattern[str] | None:
 
 def _smtp(settings: Settings, declaration: Declaration) -> Send | None:
     sender = settings.mail_from or declaration.controller.email
-    return smtp(settings.smtp_url, sender=sender, name=declaration.controller.name) if settings.smtp_url else None
+    return smtp(settings.smtp_url, sender=ascii_address(sender), name=declaration.controller.name) if settings.smtp_url else None
 
 
 def _check_host(settings: Settings, declaration: Declaration, host: Host) -> None:
     problems = []
     if settings.smtp_url and not (settings.mail_from or declaration.controller.email):
         problems.append("PRIVACY_SMTP_URL is set, and nothing says whom mails are from; set PRIVACY_MAIL_FROM, or controller.email")
+    try:
+        ascii_address(settings.mail_from or declaration.controller.email)
+    except ValueError:
+        problems.append("mails cannot be from an address with letters beyond ASCII before the @; set PRIVACY_MAIL_FROM to another")
     names = [getattr(source, "name", None) for source in host.sources]
     if not all(isinstance(source, DataSource) and isinstance(source.name, str) and source.name for source in host.sources):
         problems.append("sources holds what is no data source; each needs a name, and the methods export, correct and erase")

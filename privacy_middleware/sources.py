@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -98,15 +99,15 @@ class SQLAlchemySource:
         self._engine = engine
         self._table = getattr(table, "__table__", table)
         self.name = name or str(self._table.name)
-        self._email = self._table.c[email]
         self._hidden = frozenset(hidden)
         self._anonymise = dict(anonymise) if anonymise else None
         self._kept = kept
         self._corrects = dict(corrects or {})
-        columns = {*self._hidden, *(self._anonymise or ()), *self._corrects.values()}
+        columns = {email, *self._hidden, *(self._anonymise or ()), *self._corrects.values()}
         unknown = sorted(columns - set(self._table.c.keys()))
         if unknown:
             raise ValueError(f"the table {self._table.name} has no column {', '.join(unknown)}; it has {', '.join(self._table.c.keys())}")
+        self._email = self._table.c[email]
         if not self._table.primary_key.columns:
             raise ValueError(f"the table {self._table.name} has no primary key, by which a row is found again; give it one")
         if self._anonymise is not None and email not in self._anonymise:
@@ -188,6 +189,7 @@ class FileSource:
             raise ValueError(f"in {pattern!r} a * stands beside {{email}}: others' addresses would match, too; leave it out there")
         self._folder = Path(folder)
         self._pattern = pattern.strip("/")
+        self._depth = self._pattern.split("/").index(parts[0])
         self.name = name or self._folder.name
         self._kept = kept
 
@@ -212,14 +214,15 @@ class FileSource:
             return Kept(self._kept) if files else Erased()
         for path in files:
             path.unlink(missing_ok=True)
-            self._remove_empty(path.parent)
+            self._remove_empty(path)
         return Erased(len(files))
 
-    def _remove_empty(self, folder: Path) -> None:
-        """Remove folders that are left empty: their names can hold the address."""
-        while folder != self._folder and not any(folder.iterdir()):
-            folder.rmdir()
-            folder = folder.parent
+    def _remove_empty(self, path: Path) -> None:
+        """Remove the folder that is named by the address, and those in it, if they are left empty."""
+        parts = path.relative_to(self._folder).parts
+        for depth in range(len(parts) - 1, self._depth, -1):
+            with suppress(OSError):  # something else is in it
+                self._folder.joinpath(*parts[:depth]).rmdir()
 
     def _files(self, subject: str) -> Iterator[Path]:
         """Look at every file below the folder: a path made from an address could lead anywhere. Links are not followed."""

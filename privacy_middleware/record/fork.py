@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import threading
 import weakref
+from contextlib import suppress
 from typing import Final
 
 from ..store.sqlite import SQLiteStore
@@ -76,6 +78,12 @@ class Worker(Forkable):
 
     def _run(self) -> None:
         raise NotImplementedError
+
+    def _give_lease_back(self, name: str, holder: str) -> None:
+        """At the end of the thread, so that another worker need not wait; if the database is away, it lapses."""
+        if self.store.is_open:
+            with suppress(sqlite3.Error):
+                self.store.give_lease_back(name, holder)
 
     def _complain(self, topic: str, text: str, *facts: object) -> None:
         """Log a fault once, until it is over."""

@@ -46,9 +46,10 @@ def verify(store: SQLiteStore, *, known: str = "") -> Verified:
         if not (is_anchor or is_older) and row["chain"] != _link(before, row):
             return Verified(len(rows), "", row["id"])
         before = row["chain"]
+    entries = sum(bool(row["action"]) for row in rows)
     if known and known not in {row["chain"].hex() for row in rows if row["chain"]}:
         return Verified(len(rows), "", rows[-1]["id"] if rows else 0)
-    return Verified(len(rows), before.hex() if before else "", None)
+    return Verified(entries, before.hex() if before else "", None)
 
 
 def _link(before: bytes | None, entry: Mapping[str, Any]) -> bytes:

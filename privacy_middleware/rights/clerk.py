@@ -26,7 +26,7 @@ from .correction import apply
 from .deadlines import REMIND_DAYS
 from .erasure import SourcesFailed
 from .office import Office
-from .requests import DAY, Request
+from .requests import DAY, UNPROVEN_DAYS, Request
 
 logger = logging.getLogger("privacy_middleware")
 Result = TypeVar("Result")
@@ -101,6 +101,7 @@ class Clerk(Worker):
             remind=now + first * DAY,
             last=now + last * DAY,
             closed=now - REQUEST_DAYS * DAY,
+            unproven=now - UNPROVEN_DAYS * DAY,
             hour=now // limits.HOUR - limits.HOURS,
         )
         return bool(due[0]["duty"])
@@ -144,6 +145,7 @@ class Clerk(Worker):
                 self._turn()
         finally:  # whatever ends the thread, the next job starts another
             with self._turning:
+                self._give_lease_back("clerk", self.holder)
                 self.store.close()
             with self._starting:
                 self._closing = False
@@ -207,14 +209,16 @@ class Clerk(Worker):
         if not self._has_lease(store):
             return
         now = self._now()
-        if not self._has_clock_jumped(store, now):
+        has_jumped = self._has_clock_jumped(store, now)
+        if not has_jumped:
             requests.lapse(store, now=now)
             requests.purge(store, now=now)
             outbox.drop_expired(self.office, store, now=now)
             with store.transaction():
                 store.execute(queries.PURGE_ATTEMPTS, before=now // limits.HOUR - limits.HOURS, after=now // limits.HOUR)
         self._ask_for_proofs(store)
-        for row in store.rows(queries.REQUESTS_TO_DO, now=now, most=MOST_A_TURN):
+        may_call_off = has_jumped and self.office.settings.erasure_delay  # their time is not over, if the clock is wrong
+        for row in store.rows(queries.REQUESTS_TO_DO, now=now, most=MOST_A_TURN) if not may_call_off else ():
             self._patient_until = time.monotonic() + JOB_SECONDS
             request = requests.get(store, row["id"])  # an erasure before it may have ended it
             if request.state == "confirmed" and self._has_lease(store):

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from ..collect.form import LONGEST_VALUE
 from ..collect.treatment import Kept, in_words, treat
 from ..collect.visitor import date_of, day_of
 from ..forms import Field, Form
@@ -25,7 +26,6 @@ from .requests import Edit, Particulars, Request, close, get, particulars, seal,
 
 logger = logging.getLogger("privacy_middleware")
 EDITABLE: Final = ("keep", "redact", "choice", "bucket", "domain", "region")
-LONGEST_VALUE: Final = 4000
 SHORT_VALUE: Final = 60
 
 

@@ -244,13 +244,15 @@ class Replayed(NamedTuple):
 
 
 def replay(office: Office, store: SQLiteStore, *, actor: str, now: int) -> Replayed:
-    """Erase again what a restored backup has brought back. What a person has sent since their erasure stays."""
+    """Erase again what a restored backup has brought back. What a person has sent since their erasure stays, if it was in a later hour."""
     take_in_spool(office, store)
     people = erased = left_to_app = unknown = 0
     for lookup, instant in to_replay(office, store).items():
         under_way = [one for one in of_person(store, lookup) if one.kind == "erasure" and one.acts is not None and one.is_open]
         for request in under_way:  # restored from just before it was done: the app does it, with all that belongs to it
-            store.execute(queries.SET_TRIES, id=request.id, tries=request.tries, acts=now)
+            with store.transaction():
+                store.execute(queries.SET_TRIES, id=request.id, tries=request.tries, acts=now)
+                audit.note(store, now=now, actor=actor, action="erase again", about=f"request {request.id.hex()}", subject=lookup)
         if under_way:
             left_to_app += 1
             continue

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..declaration import Declaration
-from ..mail import Send
+from ..mail import Send, ascii_address
 from ..record.spool import Spool
 from ..settings import Settings
 from ..sources import DataSource
@@ -69,7 +69,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
 
     def message_id(self, id_: bytes) -> str:
         """Return what identifies a mail, on the domain that it is from."""
-        sender = self.settings.mail_from or self.declaration.controller.email
+        sender = ascii_address(self.settings.mail_from or self.declaration.controller.email)
         return f"{id_.hex()}@{sender.rpartition('@')[2] or 'localhost'}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,6 +17,8 @@ from . import audit, mails
 from .office import Office, call
 
 MINUTE: Final = 60_000
+CLAIM_MINUTES: Final = 20
+UNSURE_MINUTES: Final = 60
 RETRY_MINUTES: Final = (2, 5, 15, 30, 60, 120, 240, 480, 720)
 """Minutes to wait after each attempt that failed; after the last, as long again, until the mail is of no use any more."""
 LIFE: Final = 7 * 24 * 60 * MINUTE
@@ -32,6 +35,8 @@ class Waiting(NamedTuple):
     kind: str
     due: int
     attempts: int
+    unsure: int
+    """1 if the connection broke off once when it was handed over."""
     sealed: bytes
 
 
@@ -76,37 +81,43 @@ class Sent(NamedTuple):
     """The kind of the error by which sending broke off, or "" if it did not."""
 
 
-def deliver(office: Office, store: SQLiteStore, *, now: int) -> Sent:
-    """Send what is due, one after another. If the server is away, the rest waits for the next turn."""
+def deliver(office: Office, store: SQLiteStore, *, now: int, may_send: Callable[[], bool] = lambda: True) -> Sent:
+    """Send what is due, one after another. If the server is away, the rest waits for the next turn.
+
+    `may_send` is asked before each: another process may have taken over.
+    """
     sent = lost = 0
     fault = ""
-    if office.send is None:
-        return Sent(sent, lost, "")
-    for waiting in [Waiting(**row) for row in store.rows(queries.DUE_MAILS, now=now, most=MOST_A_TURN)]:
+    for waiting in [Waiting(**row) for row in store.rows(queries.DUE_MAILS, now=now, most=MOST_A_TURN)] if office.send else ():
         # Before it is sent: should this process die in between, nobody sends it a second time at once.
-        if not _put_off(store, waiting, now=now):
+        if not may_send() or not _claim(store, waiting, now=now):
             continue
-        try:
-            mail = read(store, office.vault(), waiting)
-            call(office.send, msgspec.structs.replace(mail, message_id=office.message_id(waiting.id)))
-        except VaultError as error:  # it is under another key, which may be given again
-            fault = str(error)
-        except (Undeliverable, Unsure) as error:
-            if isinstance(error, Unsure) and not waiting.attempts:  # once more, much later
-                with store.transaction():
-                    store.execute(queries.CLAIM_MAIL, id=waiting.id, attempts=waiting.attempts + 1, due=now + 60 * MINUTE)
-                continue
-            lost += 1
-            _lose(office, store, waiting, now=now)
-        except NotNow:
-            continue
-        except Exception as error:  # whatever sends is the host's or the network's business; it would be the same for the others
-            return Sent(sent, lost, type(error).__name__)
-        else:
+        error = _attempt(office, store, waiting)
+        if error is None:
             sent += 1
             with store.transaction():
                 remove(store, waiting.id, waiting.subject)
+        elif isinstance(error, Undeliverable) or (isinstance(error, Unsure) and waiting.unsure):
+            lost += 1
+            _lose(office, store, waiting, now=now)
+        else:
+            _put_off(store, waiting, now=now, unsure=isinstance(error, Unsure))
+        if isinstance(error, VaultError):  # it is under another key, which may be given again
+            fault = str(error)
+        elif error is not None and not isinstance(error, (Undeliverable, Unsure, NotNow)):  # it would be the same for the others
+            return Sent(sent, lost, type(error).__name__)
     return Sent(sent, lost, fault)
+
+
+def _attempt(office: Office, store: SQLiteStore, waiting: Waiting) -> Exception | None:
+    """Send one mail; returns what stood in the way."""
+    try:
+        mail = read(store, office.vault(), waiting)
+        if office.send is not None:
+            call(office.send, msgspec.structs.replace(mail, message_id=office.message_id(waiting.id)))
+    except Exception as error:  # whatever sends is the host's or the network's business
+        return error
+    return None
 
 
 def _lose(office: Office, store: SQLiteStore, waiting: Waiting, *, now: int) -> None:
@@ -128,11 +139,17 @@ def drop_expired(office: Office, store: SQLiteStore, *, now: int) -> int:
     return len(expired)
 
 
-def _put_off(store: SQLiteStore, waiting: Waiting, *, now: int) -> bool:
-    """Set the time of the next attempt; False if another process has just done so."""
-    minutes = RETRY_MINUTES[min(waiting.attempts, len(RETRY_MINUTES) - 1)]
+def _claim(store: SQLiteStore, waiting: Waiting, *, now: int) -> bool:
+    """Keep others from sending a mail for as long as that may take; False if another process was faster."""
     with store.transaction():
-        return store.execute(queries.CLAIM_MAIL, id=waiting.id, attempts=waiting.attempts, due=now + minutes * MINUTE) > 0
+        return store.execute(queries.CLAIM_MAIL, id=waiting.id, attempts=waiting.attempts, due=now + CLAIM_MINUTES * MINUTE) > 0
+
+
+def _put_off(store: SQLiteStore, waiting: Waiting, *, now: int, unsure: bool) -> None:
+    """Set the time of the next attempt; much later, if the last one may have been the one."""
+    minutes = UNSURE_MINUTES if unsure else RETRY_MINUTES[min(waiting.attempts, len(RETRY_MINUTES) - 1)]
+    with store.transaction():
+        store.execute(queries.PUT_OFF_MAIL, id=waiting.id, due=now + minutes * MINUTE, unsure=int(unsure or waiting.unsure))
 
 
 def _place(id_: bytes) -> str:

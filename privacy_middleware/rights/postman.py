@@ -16,6 +16,8 @@ from .office import Office
 
 LOOK_SECONDS: Final = 1.0
 LEASE_MS: Final = 30_000
+MAIL_SECONDS: Final = 960
+"""How long one mail may take before another worker may go on with the rest; the longest that a mail server is waited for, and more."""
 PAUSE_SECONDS: Final = 30.0
 """How long no other attempt is made after the mail server was away."""
 
@@ -39,6 +41,7 @@ class Postman(Worker):
         self._begin()
         self._busy = False
         self._look_due = 0.0
+        self._patient_until = 0.0
         self._checkpoint_due = False
         self.holder = uuid.uuid4().hex
 
@@ -55,7 +58,10 @@ class Postman(Worker):
         self._look_due = time.monotonic() + LOOK_SECONDS
         now = self._now()
         if self._busy:
-            store.take_lease("postman", self.holder, now=now, until=now + LEASE_MS)
+            if time.monotonic() < self._patient_until:
+                store.take_lease("postman", self.holder, now=now, until=now + LEASE_MS)
+            else:
+                self._complain("hangs", "sending a mail has taken %d minutes; others wait for it", MAIL_SECONDS // 60)
         elif self._checkpoint_due or store.rows(queries.ANY_MAIL_DUE, now=now)[0]["duty"]:
             self._start()
             self._wake.set()
@@ -82,6 +88,7 @@ class Postman(Worker):
                     self._turn()
         finally:  # whatever ends the thread, the next look starts another
             with self._turning:
+                self._give_lease_back("postman", self.holder)
                 self.store.close()
             with self._starting:
                 self._closing = False
@@ -106,10 +113,15 @@ class Postman(Worker):
         if not self.store.is_open:
             self.store.open(mend=False)
         now = self._now()
-        if self.store.take_lease("postman", self.holder, now=now, until=now + LEASE_MS):
-            self._note(outbox.deliver(self.office, self.store, now=now))
+        if self._may_send():
+            self._note(outbox.deliver(self.office, self.store, now=now, may_send=self._may_send))
         if self._checkpoint_due:  # what was sent is deleted, and must not stay in the journal
             self._checkpoint_due = not self.store.checkpoint()
+
+    def _may_send(self) -> bool:
+        self._patient_until = time.monotonic() + MAIL_SECONDS
+        now = self._now()
+        return not self._closing and self.store.take_lease("postman", self.holder, now=now, until=now + LEASE_MS)
 
     def _note(self, result: outbox.Sent) -> None:
         for name, amount in (("sent", result.sent), ("lost", result.lost)):

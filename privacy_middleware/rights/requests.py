@@ -7,11 +7,12 @@ Each change is one transaction with its mail and its entry in the audit log.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from ..errors import PrivacyError
+from ..errors import PrivacyError, VaultError
 from ..record import submissions
 from ..record.submissions import new_id, root_key
 from ..settings import REQUEST_DAYS
@@ -27,6 +28,8 @@ State = Literal["received", "awaiting_confirmation", "confirmed", "in_review", "
 OPEN: Final = ("received", "awaiting_confirmation", "confirmed", "in_review")
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
+UNPROVEN_DAYS: Final = 30
+"""How long kind and dates are kept of a request that nobody has proven to be theirs."""
 LONGEST_TEXT: Final = 4000
 
 
@@ -261,7 +264,8 @@ def withdraw(office: Office, store: SQLiteStore, request: Request, *, now: int) 
     """
     _must_be(request, *OPEN)
     _must_not_have_begun(request, now=now)
-    seal(office, store, request, without_values(particulars(office, store, request)))
+    with suppress(VaultError):  # its key is lost: it can be called off all the same
+        seal(office, store, request, without_values(particulars(office, store, request)))
     return close(store, request, "withdrawn", actor=audit.PERSON, now=now)
 
 
@@ -304,7 +308,7 @@ def lapse(store: SQLiteStore, *, now: int) -> int:
 def purge(store: SQLiteStore, *, now: int) -> int:
     """Delete what was closed long ago, and links that lead nowhere; returns how many requests."""
     with store.transaction():
-        old = store.rows(queries.LONG_CLOSED, closed=now - REQUEST_DAYS * DAY)
+        old = store.rows(queries.LONG_CLOSED, closed=now - REQUEST_DAYS * DAY, unproven=now - UNPROVEN_DAYS * DAY)
         for row in old:
             detach(store, get(store, row["id"]))
             store.execute(queries.DELETE_REQUEST, id=row["id"])
@@ -372,13 +376,16 @@ def without_values(who: Particulars) -> Particulars:
     return msgspec.structs.replace(who, edits=tuple(msgspec.structs.replace(edit, old=None, new=None) for edit in who.edits))
 
 
-def choose(office: Office, store: SQLiteStore, request: Request, kind: Kind, *, now: int) -> Request:
-    """Let the person who holds the link ask for something else than whoever made the request, in a transaction of the caller's."""
-    if kind != request.kind and store.execute(queries.SET_KIND, id=request.id, kind=kind):
-        seal(office, store, request, msgspec.structs.replace(particulars(office, store, request), text=""))
-        request = get(store, request.id)
-        _note(store, request, "chosen", actor=audit.PERSON, now=now)
-    return request
+def ask_instead(office: Office, store: SQLiteStore, request: Request, kind: Kind, *, now: int) -> None:
+    """Take a request of another kind in the place of an unproven one, in a transaction of the caller's; its link goes to the same address.
+
+    Whoever made the first one may have been somebody else, who so keeps the person from asking for what they want.
+    """
+    who = msgspec.structs.replace(particulars(office, store, request), text="")
+    close(store, request, "withdrawn", actor=audit.PERSON, now=now)
+    other = open_request(office, store, kind, who, now=now)
+    if office.can_ask:
+        ask_for_proof(office, store, other, who, now=now)
 
 
 def is_in_force(store: SQLiteStore, request: Request) -> bool:

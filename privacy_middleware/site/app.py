@@ -19,16 +19,21 @@ from .visitor import visitor_routes
 _STYLE_HEADERS: Final = {"cache-control": "max-age=3600", "x-content-type-options": "nosniff"}
 
 
+def _keep_token(request: Request, response: Response) -> Response:
+    """The path of a page that is not there may hold a token, and something more."""
+    return Pages.private(response) if "/requests/" in request.url.path else response
+
+
 def make_site(privacy: Privacy) -> ASGIApp:
     """Return the app that serves everything under the mount; its `root_path` is the mount."""
     pages = Pages()
     style = (resources.files(__package__) / "static" / "style.css").read_text(encoding="utf-8")
 
     async def not_found(request: Request, _: Exception) -> Response:
-        return pages.private(pages.render(request, "not_found.html", status=404))  # the path may hold a token, and something more
+        return _keep_token(request, pages.render(request, "not_found.html", status=404))
 
-    async def not_allowed(_: Request, error: Exception) -> Response:
-        response = pages.private(pages.say("This page is not used in that way.", 405))
+    async def not_allowed(request: Request, error: Exception) -> Response:
+        response = _keep_token(request, pages.say("This page is not used in that way.", 405))
         response.headers.update(getattr(error, "headers", None) or {})
         return response
 

@@ -150,7 +150,7 @@ class RequestPages:
         email = signed_in or normalise_email(sent.get("email", ""))
         if signed_in and normalise_email(sent.get("email", signed_in)) != signed_in:
             raise Faulty(f"You are signed in as {signed_in}. To ask for another address, sign out first.")
-        if not email or not is_mailable(email):
+        if not email or not (signed_in or is_mailable(email)):
             raise Faulty("Please write your e-mail address, like name@example.org.")
         if kind == "complaint" and not text:
             raise Faulty("Please write your question or complaint.")
@@ -204,9 +204,9 @@ class RequestPages:
             held = await self._in_store(lambda store: erasure.held(self.office, store, opened.request))
         except UNREACHABLE:
             return self.pages.busy(call)
-        kind = _other_kind(call.query_params.get("kind")) or opened.request.kind
+        kind = opened.request.kind
         values = {"hours": self.office.settings.erasure_delay, "reviewed": kind in self.office.settings.review}
-        return self._page(call, "confirm.html", kind=kind, chosen=kind != opened.request.kind, held=held, **values)
+        return self._page(call, "confirm.html", kind=kind, held=held, **values)
 
     async def _confirm(self, call: Call) -> Response:
         kind = _other_kind((await _fields(call, most=MOST_BODY)).get("kind"))
@@ -216,15 +216,17 @@ class RequestPages:
                 opened = self._opened(store, call, "confirm")
                 if opened is None or not links.use(store, root_key_of(self, store), opened.token):
                     return None
-                request = requests.choose(self.office, store, opened.request, kind, now=self._now()) if kind else opened.request
-                token, place = self._proven(store, request, now=self._now())
-            return token, place, request.kind
+                if kind and kind != opened.request.kind:
+                    requests.ask_instead(self.office, store, opened.request, kind, now=self._now())
+                    return "", "sent", kind
+                token, place = self._proven(store, opened.request, now=self._now())
+            return token, place, opened.request.kind
 
         done = await self._in_store(act)
         if done is None:
             return self._no_link(call)
-        token, place, kind = done
-        return await self._go_on(call, place, token, refuse=kind == "objection")
+        token, place, of_kind = done
+        return await self._go_on(call, place, token, refuse=of_kind == "objection") if token else _see(call, place)
 
     def _proven(self, store: SQLiteStore, request: Request, *, now: int) -> tuple[str, str]:
         """In a transaction: confirm a request; returns the token of the page to go on with, and its place."""

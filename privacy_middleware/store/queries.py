@@ -65,6 +65,7 @@ COUNTERS: Final = "/* status.counters */ SELECT name, SUM(amount) AS amount FROM
 MARK: Final = "/* recorder.mark */ SELECT value FROM mark WHERE name = :name"
 SET_MARK: Final = """/* recorder.mark */
 INSERT INTO mark (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value"""
+GIVE_LEASE_BACK: Final = "/* recorder.lease */ DELETE FROM lease WHERE name = :name AND holder = :holder"
 # A lease of over two hours, which nobody takes, is of a clock that was wrong.
 TAKE_LEASE: Final = """/* recorder.lease */
 INSERT INTO lease (name, holder, until) VALUES (:name, :holder, :until)
@@ -309,10 +310,9 @@ _UNPROVEN: Final = """((state = 'received' AND due <= :now) OR (state = 'awaitin
 UNPROVEN: Final = f"/* requests.lapse */ SELECT id FROM request WHERE {_UNPROVEN}"
 UNEDITED: Final = """/* requests.lapse */
 SELECT id FROM request WHERE kind = 'correction' AND state = 'confirmed' AND acts IS NULL AND confirmed <= :before"""
-_LONG_CLOSED: Final = """closed <= :closed AND NOT EXISTS (
+_LONG_CLOSED: Final = """(closed <= :closed OR (closed <= :unproven AND confirmed IS NULL)) AND NOT EXISTS (
     SELECT 1 FROM subject WHERE subject.lookup = request.lookup AND request.closed IN (subject.restricted, subject.objected))"""
 LONG_CLOSED: Final = f"/* requests.purge */ SELECT id FROM request WHERE {_LONG_CLOSED}"
-SET_KIND: Final = "/* requests.kind */ UPDATE request SET kind = :kind WHERE id = :id AND state IN ('received', 'awaiting_confirmation')"
 ANY_DUTY: Final = f"""/* clerk.look */
 SELECT EXISTS (SELECT 1 FROM mail WHERE expires <= :now)
     OR EXISTS (SELECT 1 FROM request WHERE closed IS NULL AND ((state = 'received' AND :can_ask) OR acts <= :now
@@ -334,10 +334,11 @@ PURGE_LINKS: Final = "/* links.purge */ DELETE FROM link WHERE expires <= :now"
 ADD_MAIL: Final = """/* outbox.add */
 INSERT INTO mail (id, request, subject, kind, due, expires, sealed) VALUES (:id, :request, :subject, :kind, :due, :expires, :sealed)"""
 ANY_MAIL_DUE: Final = "/* postman.look */ SELECT EXISTS (SELECT 1 FROM mail WHERE due <= :now AND expires > :now) AS duty"
-_MAIL: Final = "SELECT id, request, subject, kind, due, attempts, sealed FROM mail"
+_MAIL: Final = "SELECT id, request, subject, kind, due, attempts, unsure, sealed FROM mail"
 DUE_MAILS: Final = f"/* outbox.due */ {_MAIL} WHERE due <= :now AND expires > :now ORDER BY due, id LIMIT :most"
 EXPIRED_MAILS: Final = f"/* outbox.expired */ {_MAIL} WHERE expires <= :now"
 CLAIM_MAIL: Final = "/* outbox.claim */ UPDATE mail SET due = :due, attempts = attempts + 1 WHERE id = :id AND attempts = :attempts"
+PUT_OFF_MAIL: Final = "/* outbox.retry */ UPDATE mail SET due = :due, unsure = :unsure WHERE id = :id"
 DELETE_MAIL: Final = "/* outbox.remove */ DELETE FROM mail WHERE id = :id"
 MAILS: Final = f"/* outbox.list */ {_MAIL} ORDER BY due, id"
 MAILS_LIKE: Final = f"/* outbox.find */ {_MAIL} WHERE hex(id) LIKE :prefix || '%' LIMIT 2"

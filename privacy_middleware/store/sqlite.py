@@ -385,6 +385,11 @@ class SQLiteStore:
             self.connection.execute(queries.TAKE_LEASE, {"name": name, "holder": holder, "now": now, "until": until})
             return bool(self._value(queries.LEASE_HOLDER, name=name) == holder)
 
+    def give_lease_back(self, name: str, holder: str) -> None:
+        """Let another process do a job at once."""
+        with self.transaction():
+            self.execute(queries.GIVE_LEASE_BACK, name=name, holder=holder)
+
     # --- imports and statement ---------------------------------------------------------------------------------------------
 
     def set_asides(self) -> list[Path]:

@@ -19,6 +19,7 @@ CREATE TABLE request (
 ) WITHOUT ROWID;
 CREATE INDEX request_lookup ON request (lookup);
 CREATE INDEX request_state ON request (state, acts);
+CREATE INDEX request_closed ON request (closed);
 
 -- Links in mails, by a keyed hash of the random id that stands in them.
 CREATE TABLE link (
@@ -29,6 +30,7 @@ CREATE TABLE link (
     uses INTEGER NOT NULL   -- how often it may still act
 ) WITHOUT ROWID;
 CREATE INDEX link_request ON link (request);
+CREATE INDEX link_expires ON link (expires);
 
 -- Mails that wait to be sent, sealed under a key of their own; a row goes when its mail is sent.
 CREATE TABLE mail (
@@ -39,6 +41,7 @@ CREATE TABLE mail (
     due INTEGER NOT NULL,
     expires INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
+    unsure INTEGER NOT NULL DEFAULT 0,  -- 1 if the connection broke off once when it was handed over: perhaps it is sent
     sealed BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX mail_due ON mail (due);
