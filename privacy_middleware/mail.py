@@ -157,12 +157,16 @@ def _hand_over(server: smtplib.SMTP, sender: str, to: str, data: bytes) -> None:
     _check(server.rcpt(to)[0])
     if server.sock is not None:
         server.sock.settimeout(DATA_SECONDS)
-    try:
-        _check(server.data(data)[0])
-    except smtplib.SMTPDataError as error:
-        _check(error.smtp_code)
+    code, _ = server.docmd("DATA")
+    if code != 354:
+        _check(code)
+        raise NotNow
+    try:  # a line that begins with a dot gets another (RFC 5321, 4.5.2)
+        server.send(re.sub(rb"(?m)^\.", b"..", data.removesuffix(b"\r\n")) + b"\r\n.\r\n")
+        code, _ = server.getreply()
     except OSError:
         raise Unsure from None
+    _check(code)
 
 
 def _check(code: int) -> None:
@@ -189,7 +193,7 @@ def _connected(url: str) -> Iterator[smtplib.SMTP]:
         server._host = host  # type: ignore[attr-defined]  # noqa: SLF001 - what the certificate must name; else only the constructor sets it
         code, _ = server.connect(host, port)
         if code != 220:
-            raise NotNow
+            raise ConnectionError(f"the mail server greets with {code}")
         if parts.scheme == "smtp+starttls":
             server.starttls(context=ssl.create_default_context())
         if parts.username:

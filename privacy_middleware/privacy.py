@@ -194,7 +194,7 @@ def _check_host(settings: Settings, declaration: Declaration, host: Host) -> Non
         ascii_address(settings.mail_from or declaration.controller.email)
     except ValueError:
         problems.append("mails cannot be from an address with letters beyond ASCII before the @; set PRIVACY_MAIL_FROM to another")
-    names = [getattr(source, "name", None) for source in host.sources]
+    names = [str(getattr(source, "name", "")) for source in host.sources]
     if not all(isinstance(source, DataSource) and isinstance(source.name, str) and source.name for source in host.sources):
         problems.append("sources holds what is no data source; each needs a name, and the methods export, correct and erase")
     twice = sorted({name for name in names if name and names.count(name) > 1})

@@ -256,6 +256,7 @@ def _smtp_url(text: str) -> str:
             and parts.path in ("", "/")
             and not (parts.query or parts.fragment)
             and bool(re.fullmatch(r"[\w.:\[\]-]+", host, re.ASCII))
+            and text.isprintable()  # `urlsplit` takes line ends out
         )
     except ValueError:  # an impossible port
         sound = False

@@ -303,12 +303,20 @@ def test_of_two_workers_one_does_what_is_due() -> None:
 
 def test_what_a_worker_has_not_ended_another_goes_on_with_once_the_lease_is_over() -> None:
     with at_desk() as one, at_desk(clock=one.clock) as other:
-        one.work()  # it has the lease now
-        one.clerk.close()
+        one.work()  # it has the lease now, and is heard of no more
         request = one.confirmed()
         other.work()
         assert other.state(request) == "confirmed"
         other.clock.now += LEASE_MS / 1000 + 1
+        other.work()
+        assert other.state(request) == "fulfilled"
+
+
+def test_a_worker_that_ends_gives_its_lease_back() -> None:
+    with at_desk() as one, at_desk(clock=one.clock) as other:
+        one.work()
+        one.clerk.close()
+        request = one.confirmed()
         other.work()
         assert other.state(request) == "fulfilled"
 

@@ -194,6 +194,7 @@ def trusted(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits as long as the package would."""
     monkeypatch.setattr(mail_module, "SECONDS", 0.3)
+    monkeypatch.setattr(mail_module, "WHOLE_SECONDS", 0.6)
 
 
 def changed(**changes: Any) -> Mail:
@@ -426,6 +427,12 @@ def test_a_server_that_is_away_gives_no_mail_up():
         send(port)
 
 
+@pytest.mark.parametrize("greeting", [b"421 too busy\r\n", b"554 go away\r\n"])
+def test_a_server_that_greets_with_a_refusal_is_as_good_as_away(greeting: bytes):
+    with raw_server(lambda file: file.write(greeting)) as port, pytest.raises(OSError):  # noqa: PT011 - its kind says it
+        send(port)
+
+
 def test_a_server_whose_name_nobody_knows_gives_no_mail_up():
     with pytest.raises(socket.gaierror):
         smtp("smtp://mail.invalid", sender=SENDER)(LETTER)
@@ -451,7 +458,7 @@ def test_a_server_that_answers_a_letter_at_a_time_is_not_waited_for_for_ever():
         while file.write(b"2"):
             time.sleep(0.1)
 
-    with raw_server(drip) as port, pytest.raises(OSError):  # noqa: PT011 - its kind says it
+    with raw_server(drip) as port, pytest.raises((OSError, NotNow)):
         send(port)
 
 

@@ -56,6 +56,7 @@ def request_section() -> Section:
             "write to you, when the time for an answer is over. Otherwise they are kept for "
             f"{REQUEST_DAYS} days after our answer, as a proof of it. After an erasure nothing remains of your address but that keyed "
             "checksum, from which nobody can read it: with it we erase again what an old backup might bring back.",
+            "A request to store your data only, or an objection, is kept for as long as it holds.",
             "Mails to you wait encrypted until they are sent, for a week at most.",
             f"It is noted who decided, opened or changed what and when, with the checksum; that note is kept for {AUDIT_DAYS} days.",
             "So that nobody's mailbox is flooded, we count for a day how many requests come for one address and from one network, under "
