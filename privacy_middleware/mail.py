@@ -145,8 +145,6 @@ def message_of(mail: Mail, *, sender: str, name: str = "") -> EmailMessage:
 
 def _hand_over(server: smtplib.SMTP, sender: str, to: str, data: bytes) -> None:
     """Send a mail to just this address, and tell a refusal for good from one for now. The text of an answer may hold the address."""
-    import smtplib
-
     options = () if to.isascii() else ("SMTPUTF8", "BODY=8BITMIME")
     server.ehlo_or_helo_if_needed()
     if options and not server.has_extn("smtputf8"):

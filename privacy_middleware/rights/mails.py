@@ -92,7 +92,13 @@ def fulfilled(office: Office, request: Request, who: Particulars, *, told: Seque
         "complaint": "Thank you for writing to us.",
     }[request.kind]
     tell = f"We also tell those who got data from us: {', '.join(told)}." if told else ""
-    return _to_person(office, "fulfilled", who, f"Your {NAMES[request.kind]}", text, who.answer, tell)
+    subject = {
+        "correction": "Your data are corrected",
+        "restriction": "Your data are only stored from now on",
+        "objection": "Your data are not used any more",
+        "complaint": "Our answer",
+    }[request.kind]
+    return _to_person(office, "fulfilled", who, subject, text, who.answer, tell)
 
 
 def receipt(office: Office, who: Particulars, *, submissions: int, outcomes: Mapping[str, Erased | Kept], told: Sequence[str]) -> Mail:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..privacy import Privacy
 from .pages import HEADERS, Pages, base_path
 from .requests import request_routes
-from .visitor import visitor_routes
+from .visitor import NOT_OURS, visitor_routes
 
 _STYLE_HEADERS: Final = {"cache-control": "max-age=3600", "x-content-type-options": "nosniff"}
 
@@ -40,12 +40,15 @@ def make_site(privacy: Privacy) -> ASGIApp:
     async def too_long(_: Request, __: Exception) -> Response:
         return pages.say("What you wrote is too long. Go back, and shorten it.", 413)
 
+    async def not_ours(_: Request, __: Exception) -> Response:
+        return pages.say(NOT_OURS, 403)
+
     async def show_style(_: Request) -> Response:
         return Response(style, media_type="text/css", headers=_STYLE_HEADERS)
 
     app = Starlette(
         routes=[*visitor_routes(privacy, pages), *request_routes(privacy, pages), Route("/style.css", show_style, methods=["GET"])],
-        exception_handlers={404: not_found, 405: not_allowed, 413: too_long},
+        exception_handlers={404: not_found, 405: not_allowed, 403: not_ours, 413: too_long},
     )
     app.router.redirect_slashes = False  # it would build the address from the Host header
 

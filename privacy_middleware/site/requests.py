@@ -183,7 +183,7 @@ class RequestPages:
 
     def _too_many(self, call: Call, wait: int) -> Response:
         again = datetime.fromtimestamp(self._now() / 1000 + wait, self.office.settings.zone)
-        response = self.pages.render(call, "too_many.html", status=429, again=f"{again:%H:%M}", hours=-(-wait // 3600))
+        response = self.pages.render(call, "too_many.html", status=429, again=again)
         response.headers["retry-after"] = str(wait)
         return response
 
@@ -442,13 +442,16 @@ async def _fields(call: Call, *, most: int) -> dict[str, str]:
     """Return what an urlencoded form holds; nothing of what is no form.
 
     Raises:
-        HTTPException: 413, if it is longer than any of ours.
+        HTTPException: 413, if it is longer than any of ours; 403, if it was sent from another site. (Behind a secret link the browser hides
+            the Origin, since it tells no referrer; Sec-Fetch-Site it sends all the same.)
     """
+    if call.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        raise HTTPException(403)
     body = await read_body(call, most=most)
     if body is None:
         raise HTTPException(413)
     try:
-        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=20_000))
+        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20_000))
     except ValueError:
         return {}
 
