@@ -6,17 +6,12 @@ under a lease; what it has not ended, another goes on with.
 
 from __future__ import annotations
 
-import logging
-import sqlite3
-import time
-import uuid
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
 from ..errors import PrivacyError, StoreError
-from ..record.fork import Worker, mind_forks
 from ..record.purge import LONGEST_JUMP_DAYS
 from ..settings import REQUEST_DAYS
 from ..store import queries
@@ -25,71 +20,31 @@ from . import audit, erasure, limits, links, mails, outbox, requests
 from .correction import apply
 from .deadlines import REMIND_DAYS
 from .erasure import SourcesFailed
-from .office import Office
 from .requests import DAY, UNPROVEN_DAYS, Request
+from .worker import OfficeWorker
 
-logger = logging.getLogger("privacy_middleware")
 Result = TypeVar("Result")
 
-LOOK_SECONDS: Final = 2.0
-LEASE_MS: Final = 30_000
-JOB_SECONDS: Final = 600
-"""How long one job may take before another worker may go on with the rest."""
 MOST_A_TURN: Final = 50
 MOST_ASKED: Final = 50
 RETRY_MINUTES: Final = (1, 5, 15, 60, 240)
 MINUTE: Final = 60_000
 
 
-class Clerk(Worker):
-    """The thread and its queue. `look` finds what is due; `ask` has it do something for a page."""
+class Clerk(OfficeWorker):
+    """The thread and its queue of jobs: what is due, and what a page has it do."""
 
     name = "privacy-clerk"
     what = "data requests"
-
-    def __init__(self, store: SQLiteStore, office: Office, *, count: Callable[..., None], clock: Callable[[], float] = time.time) -> None:
-        """Arguments: `count(name, amount)` adds to a counter; `clock` gives epoch seconds."""
-        self.store = store
-        self.office = office
-        self.clock = clock
-        self._count = count
-        self._reset()
-        mind_forks(self)
+    lease = "clerk"
+    look_seconds = 2.0
+    patience = 600.0
 
     def _reset(self) -> None:
-        self._begin()
+        super()._reset()
         self._jobs: deque[tuple[Callable[[SQLiteStore], Any], Future[Any]]] = deque()
-        self._working = False
-        self._checkpoint_due = False
-        self._look_due = 0.0
-        self._patient_until = 0.0
-        self.holder = uuid.uuid4().hex
-
-    def after_fork_in_child(self) -> None:
-        """Share nothing with the parent's thread. If its turn did not end in time, its connection is left alone."""
-        clean = self._forking
-        self._reset()
-        self._unusable = not clean
 
     # --- from other threads ------------------------------------------------------------------------------------------------
-
-    def look(self, store: SQLiteStore) -> None:
-        """In the recorder's thread, each turn: wake the clerk if something is due, and keep its lease while it works."""
-        if time.monotonic() < self._look_due:
-            return
-        self._look_due = time.monotonic() + LOOK_SECONDS
-        now = self._now()
-        if self._working:
-            self._keep_lease(store, now)
-        elif self._checkpoint_due or self._is_anything_due(store, now):
-            self.hurry()
-
-    def _keep_lease(self, store: SQLiteStore, now: int) -> None:
-        """Not for ever: if a source of the host's hangs, another worker must be able to go on."""
-        if time.monotonic() < self._patient_until:
-            store.take_lease("clerk", self.holder, now=now, until=now + LEASE_MS)
-        else:
-            self._complain("hangs", "a data source has not answered for %d minutes; data requests wait for it", JOB_SECONDS // 60)
 
     def _is_anything_due(self, store: SQLiteStore, now: int) -> bool:
         first, last = REMIND_DAYS
@@ -117,58 +72,42 @@ class Clerk(Worker):
             future.set_exception(StoreError("the database cannot be asked at the moment; try again later"))
             return future
         self._jobs.append((job, future))
-        self._start()
-        self._wake.set()
+        self._call()
         return future
+
+    def _call(self) -> None:
+        if not self._jobs:
+            self.hurry()
+        else:
+            super()._call()
 
     @property
     def is_idle(self) -> bool:
         """True if nothing is under way."""
-        return not (self._jobs or self._working)
-
-    def close(self, timeout: float = 2.0) -> None:
-        """End what is under way, close the database, end the thread. What is left is done by the next process."""
-        thread = self._thread
-        if thread is None:
-            return
-        self._closing = True
-        self._wake.set()
-        thread.join(timeout)
+        return not (self._jobs or self._busy)
 
     # --- the thread --------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        try:
-            while not self._closing:
-                self._wake.wait()
-                self._wake.clear()
-                self._turn()
-        finally:  # whatever ends the thread, the next job starts another
-            with self._turning:
-                self._give_lease_back("clerk", self.holder)
-                self.store.close()
-            with self._starting:
-                self._closing = False
-                self._thread = None
-            if self._jobs:  # asked after the last look
-                self._start()
-                self._wake.set()
+        super()._run()
+        if self._jobs:  # asked after the last look
+            self._call()
 
     def _turn(self) -> None:
-        self._working = True
+        self._busy = True
         try:
             while self._jobs:
                 with self._turning:
                     self._do(*self._jobs.popleft())
             with self._turning:
-                self._guarded(self._empty_journal)
+                self._end_turn()
         finally:
-            self._working = False
+            self._busy = False
 
     def _do(self, job: Callable[[SQLiteStore], Any], future: Future[Any]) -> None:
         if not future.set_running_or_notify_cancel():
             return
-        self._patient_until = time.monotonic() + JOB_SECONDS
+        self._begin_job()
         try:
             self._open()
             future.set_result(job(self.store))
@@ -176,34 +115,14 @@ class Clerk(Worker):
             self._failed(error)
             future.set_exception(error)
 
-    def _guarded(self, duty: Callable[[SQLiteStore], object]) -> None:
+    def _end_turn(self) -> None:
         try:
             self._open()
-            duty(self.store)
+            self._empty_journal()
         except Exception as error:  # the thread must outlive any fault
             self._failed(error)
 
-    def _open(self) -> None:
-        if self.store.replaced:
-            self.store.close()
-        if not self.store.is_open:
-            self.store.open(mend=False)
-
-    def _failed(self, error: Exception) -> None:
-        kind = str(error) if isinstance(error, PrivacyError) else getattr(error, "sqlite_errorname", type(error).__name__)
-        self._count(f"fault.{type(error).__name__}")
-        self._complain(f"fault {kind}", "data requests wait: %s", kind)
-        if isinstance(error, sqlite3.Error):
-            self.store.close()
-
-    def _now(self) -> int:
-        return int(self.clock() * 1000)
-
     # --- what is due -------------------------------------------------------------------------------------------------------
-
-    def _has_lease(self, store: SQLiteStore) -> bool:
-        now = self._now()
-        return store.take_lease("clerk", self.holder, now=now, until=now + LEASE_MS)
 
     def _duties(self, store: SQLiteStore) -> None:
         if not self._has_lease(store):
@@ -219,7 +138,7 @@ class Clerk(Worker):
         self._ask_for_proofs(store)
         may_call_off = has_jumped and self.office.settings.erasure_delay  # their time is not over, if the clock is wrong
         for row in store.rows(queries.REQUESTS_TO_DO, now=now, most=MOST_A_TURN) if not may_call_off else ():
-            self._patient_until = time.monotonic() + JOB_SECONDS
+            self._begin_job()
             request = requests.get(store, row["id"])  # an erasure before it may have ended it
             if request.state == "confirmed" and self._has_lease(store):
                 self._do_request(store, request)
@@ -284,8 +203,3 @@ class Clerk(Worker):
                     store.execute(queries.SET_REMINDED, id=request.id, reminded=stage)
                     mail = mails.reminder(self.office, request.kind, request.id, due=request.due)
                     requests.tell_owner(self.office, store, mail, now=now)
-
-    def _empty_journal(self, store: SQLiteStore) -> None:
-        """What was deleted must not stay in the journal."""
-        if self._checkpoint_due:
-            self._checkpoint_due = not store.checkpoint()
