@@ -100,7 +100,7 @@ def test_a_command_that_is_not_whole_is_a_wrong_use(capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "ab" in command])
-@pytest.mark.parametrize("prefix", ["ab", "", "%", "_", "'", "zz", "\x1b[31m", "0" * 99])
+@pytest.mark.parametrize("prefix", ["", "%", "zz'", "\x1b[31m"])
 def test_an_identifier_that_is_none_is_refused(
     desk: Desk, capsys: pytest.CaptureFixture[str], command: tuple[str, ...], prefix: str
 ) -> None:

@@ -597,6 +597,30 @@ def test_who_is_signed_in_sees_what_an_erasure_takes_before_it_does() -> None:
     assert amount("submission") == 0
 
 
+def test_an_objection_of_who_is_signed_in_refuses_for_this_browser_at_once() -> None:
+    site = Site(current_subject=sync_subject)
+    with site.client:
+        site.client.get("/a")
+        done = site.client.post("/privacy/requests/", data={"kind": "objection"})
+        assert "privacy-choice=refuse" in done.headers["set-cookie"]
+        assert "It is done." in site.client.get(done.headers["location"]).text
+    assert hits() == []
+
+
+@pytest.mark.parametrize("kind", ["overview", "erasure", "restriction", "objection"])
+def test_what_the_owner_wants_to_look_at_first_waits(kind: str) -> None:
+    site = Site(review=kind)
+    site.send_form()
+    path = site.asked(kind)
+    assert "One of us looks at your request first" in site.client.get(path).text
+    place = site.client.post(path).headers["location"]
+    site.settle()
+    assert "One of us looks at your request" in site.client.get(place).text
+    assert site.state() == "in_review"
+    assert amount("submission") == 1
+    assert {mail.kind for mail in site.all_mails()} == {"confirm", "received", "to_review"}
+
+
 # --- limits ----------------------------------------------------------------------------------------------------------------
 
 
@@ -765,9 +789,10 @@ def test_the_form_can_be_read_while_the_database_is_away() -> None:
 def test_what_was_answered_with_try_again_is_not_done_later(site: Site) -> None:
     path = site.asked("restriction")
     until(lambda: amount("mail") == 0)
-    with write_lock():
-        assert site.ask("erasure", OTTO).status_code == 503
-        assert site.client.post(path).status_code == 503
+    with write_lock(), ThreadPoolExecutor(2) as pool:
+        asked = pool.submit(site.ask, "erasure", OTTO)
+        confirmed = pool.submit(site.browser().post, path)
+        assert [asked.result().status_code, confirmed.result().status_code] == [503, 503]
     until(lambda: site.privacy.recorder.is_idle)
     assert query("SELECT kind, state FROM request") == [{"kind": "restriction", "state": "awaiting_confirmation"}]
     assert site.client.post(path).status_code == 303

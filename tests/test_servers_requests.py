@@ -3,9 +3,11 @@
 import os
 import re
 import signal
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -137,6 +139,12 @@ def state() -> str:
     return str(query("SELECT state FROM request ORDER BY created DESC")[0]["state"])
 
 
+def let_leases_end() -> None:
+    """Do not wait for those of processes that were killed: thirty seconds."""
+    with closing(sqlite3.connect("privacy.db", isolation_level=None, timeout=20)) as connection:
+        connection.execute("UPDATE lease SET until = 0")
+
+
 def test_a_request_taken_by_one_worker_is_done_by_whichever_and_mailed_once(mails: MailServer) -> None:
     server = serve(workers=2)
     people = [f"person{number}@example.org" for number in range(6)]
@@ -171,9 +179,9 @@ def test_a_link_pressed_at_two_workers_at_once_acts_once(mails: MailServer) -> N
         for thread in threads:
             thread.join()
         assert sorted(codes) == [303] + [404] * 7
-        until(lambda: texts(mails, "restriction"))
+        until(lambda: texts(mails, "only stored"))
         until(lambda: query("SELECT COUNT(*) AS n FROM mail")[0]["n"] == 0)
-        assert len(texts(mails, "restriction")) == 1
+        assert len(texts(mails, "only stored")) == 1
 
 
 def test_of_many_requests_at_once_for_one_address_the_limit_holds_over_workers(mails: MailServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,9 +214,10 @@ def test_killed_in_the_middle_of_an_erasure_it_ends_in_one_erasure_and_one_recei
         server.kill()
     Path(f"wait-{source}").unlink()
     assert texts(mails, "erased") == []
+    let_leases_end()
     again = serve()
     with serving(again):
-        until(lambda: texts(mails, "erased"), seconds=60)  # the lease of the one that was killed ends first
+        until(lambda: texts(mails, "erased"))
         until(lambda: query("SELECT COUNT(*) AS n FROM mail")[0]["n"] == 0)
         again.stop(signal.SIGTERM)
     assert len(texts(mails, "erased")) == 1
@@ -230,25 +239,27 @@ def test_the_worker_that_erases_is_killed_and_the_other_goes_on(mails: MailServe
         until(lambda: notes()["asked second"] == 1)
         os.kill(pid_of("asked second"), signal.SIGKILL)
         Path("wait-second").unlink()
-        until(lambda: texts(mails, "erased"), seconds=60)
+        let_leases_end()
+        until(lambda: texts(mails, "erased"))
     assert notes()["done first"] == notes()["done second"] == 1
     assert len(texts(mails, "erased")) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_end_while_a_source_is_slow_it_ends_in_time_and_goes_on_later(mails: MailServer, number: int) -> None:
+def test_told_to_end_while_a_source_is_slow_it_ends_in_time_and_goes_on_later(mails: MailServer) -> None:
     Path("wait-first").touch()
     server = serve()
     with serving(server):
-        send(server.port, "POST", "/contact", email=ANNA, message="hello")
-        send(server.port, "POST", asked(server.port, mails))
+        send(server.port, "POST", "/contact", email=ANNA, message="canary words")
+        path = asked(server.port, mails)
+        send(server.port, "POST", path)
         until(lambda: notes()["asked first"] == 1)
-        server.stop(number, timeout=10)
-    assert "Traceback" not in server.output.read_text()
+        server.stop(signal.SIGTERM, timeout=10)
+    assert not [word for word in ("Traceback", ANNA, "canary", path.rpartition("/")[2]) if word in server.output.read_text()]
     Path("wait-first").unlink()
+    let_leases_end()
     again = serve()
     with serving(again):
-        until(lambda: texts(mails, "erased"), seconds=60)
+        until(lambda: texts(mails, "erased"), seconds=30)
     assert notes()["done first"] == notes()["done second"] == 1
 
 
@@ -260,15 +271,19 @@ def test_what_was_acknowledged_is_there_after_a_kill_at_any_moment(mails: MailSe
             threads = [threading.Thread(target=ask_on, args=(server.port, f"t{turn}c{client}", taken)) for client in range(3)]
             for thread in threads:
                 thread.start()
-            until(lambda before=len(taken): len(taken) > before + 10)
+            until(lambda: len(taken) > 10 * (turn + 1))  # noqa: B023 - called in this turn
             server.kill()
             for thread in threads:
                 thread.join()
     assert query("SELECT COUNT(*) AS n FROM request")[0]["n"] >= len(taken)
     assert query("SELECT COUNT(*) AS n FROM request")[0]["n"] <= len(taken) + 6  # those whose answer was on its way
+    let_leases_end()
     server = serve()
-    with serving(server):
-        until(lambda: set(taken) <= {mail.to[0] for mail in mails.inbox}, seconds=60)
+    with serving(server):  # one that was just being sent is not sent again at once: perhaps it was
+        until(lambda: query("SELECT COUNT(*) AS n FROM mail WHERE attempts = 0")[0]["n"] == 0)
+    left = query("SELECT COUNT(*) AS n FROM mail")[0]["n"]
+    assert left <= 2
+    assert len(set(taken) - {mail.to[0] for mail in mails.inbox}) <= left
 
 
 def ask_on(port: int, name: str, taken: list[str]) -> None:
@@ -281,17 +296,3 @@ def ask_on(port: int, name: str, taken: list[str]) -> None:
             return
         assert status == 303
         taken.append(email)
-
-
-def test_the_output_of_a_server_tells_of_nobody(mails: MailServer) -> None:
-    server = serve()
-    with serving(server):
-        send(server.port, "POST", "/contact", email=ANNA, message="canary words")
-        path = asked(server.port, mails)
-        send(server.port, "POST", path)
-        until(lambda: texts(mails, "erased"))
-        server.stop(signal.SIGTERM)
-    output = server.output.read_text()
-    assert ANNA not in output
-    assert "canary" not in output
-    assert path.rpartition("/")[2] not in output

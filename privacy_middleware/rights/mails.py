@@ -114,7 +114,8 @@ def receipt(office: Office, who: Particulars, *, submissions: int, outcomes: Map
         *(["This must be kept, and so it was not erased:", *reasons] if reasons else []),
         f"We also tell those who got data from us: {', '.join(told)}." if told else "",
         "A coded mark remains, from which nobody can read your address. With it we erase again what an old backup might bring back.",
-        "This mail is the last trace of your request; once it is sent, we do not have your address any more.",
+        "This mail is the last trace of your request. Once it is sent, "
+        + ("your address stands only in what must be kept." if reasons else "we do not have your address any more."),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Final, NamedTuple, TypeVar, cast
 from urllib.parse import parse_qsl
@@ -246,10 +247,8 @@ class RequestPages:
             keep_choice(call, response, self.privacy, REFUSED)
         soon = self.privacy.clerk.hurry()
         if place == "status":  # an erasure without sources is done in a moment: let the next page say so
-            try:
+            with suppress(Exception):  # the clerk counts and logs what failed, and tries again
                 await answer_of(soon, patience=ERASE_SECONDS)
-            except Exception as error:  # the clerk has logged it, and tries again
-                self.privacy.recorder.count(f"fault.{type(error).__name__}")
         return response
 
     # --- overview ----------------------------------------------------------------------------------------------------------
