@@ -316,7 +316,7 @@ def every_page(page: Page, served: Served, site: Site) -> Iterator[str]:
     yield "form-fault"
     go("/privacy/requests/sent")
     yield "sent"
-    for kind in ("overview", "correction", "erasure", "restriction", "objection", "complaint"):
+    for kind in ("overview", "erasure", "complaint"):
         go(site.asked(kind, "ann@example.org" if kind != "complaint" else "bob@example.org"))
         yield f"confirm-{kind}"
     page.locator("summary").click()

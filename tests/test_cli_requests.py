@@ -217,7 +217,7 @@ def test_old_and_new_values_are_shown_side_by_side(capsys: pytest.CaptureFixture
     assert "contact, message:\n  old  a canary sings at night\n  new  the canary is silent" in out
     assert "My name, too" in out
     assert not CONTROLS.search(out)
-    assert run(capsys, "requests", "approve", found["id"])[0] == 0
+    assert run(capsys, "requests", "approve", found["id"], "--message", "Done.")[0] == 0
     site.settle()
     assert site.state() == "fulfilled"
 

@@ -374,7 +374,7 @@ def test_an_erasure_shows_first_what_would_go() -> None:
     site.send_form(OTTO)
     text = text_of(site.client.get(site.asked("erasure")).text)
     assert "2 \u00d7 what you sent with “contact form”" in text
-    assert "What is kept in: Customer accounts" in text
+    assert "Your data in “Customer accounts”" in text
 
 
 @pytest.mark.parametrize("kind", KINDS)

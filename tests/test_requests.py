@@ -350,9 +350,9 @@ def test_the_purge_of_submissions_leaves_the_keys_of_requests_and_mails(desk: De
 # --- two of a kind ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_proven_request_of_a_kind_is_called_off(desk: Desk) -> None:
+def test_a_correction_that_waits_for_its_person_gives_way_to_another_since_they_may_have_lost_its_link(desk: Desk) -> None:
     first, second = desk.confirmed("correction"), desk.confirmed("correction")
-    assert (desk.state(first), second.state) == ("confirmed", "withdrawn")
+    assert (desk.state(first), second.state) == ("withdrawn", "confirmed")
 
 
 def test_a_second_proven_request_does_not_cancel_one_in_review(reviewing: Desk) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any
 
+from ..errors import PrivacyError
 from ..privacy import Privacy
 from ..rights.audit import verify
 from ..store import queries
@@ -37,6 +39,8 @@ def _audit(_: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    if options.head and not re.fullmatch("[0-9a-f]{64}", options.head):
+        raise PrivacyError("--head takes a hash of 64 digits and letters, as `audit verify` shows it")
     store = open_to_read(Privacy.from_sources())
     try:
         found = verify(store, known=options.head)

@@ -31,7 +31,8 @@ def add_commands(commands: Any) -> None:
     actions = group.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="list open requests, the next deadline first")
     listing.add_argument("--all", action="store_true", help="closed ones, too")
-    listing.add_argument("--due", action="store_true", help=f"exit code 1 if one must be answered within {SOON_DAYS} days: for cron")
+    due = f"only those to be answered within {SOON_DAYS} days; exit code 1 if there is one: for cron"
+    listing.add_argument("--due", action="store_true", help=due)
     listing.add_argument("--format", choices=("table", "json"), default="table")
     listing.set_defaults(command=_list)
     show = _action(actions, "show", "open a request and show it, with old and new values of a correction; this is noted (see `audit`)")
@@ -67,16 +68,17 @@ def _list(options: argparse.Namespace) -> int:
     finally:
         store.close()
     now = _now()
-    shown = sorted((one for one in found if options.all or one.is_open), key=lambda one: (not one.is_open, one.due))
+    urgent = {one.id for one in found if one.is_open and one.due - now < SOON_DAYS * DAY}
+    wanted = (one for one in found if (one.id in urgent if options.due else options.all or one.is_open))
+    shown = sorted(wanted, key=lambda one: (not one.is_open, one.due))
     rows = [_facts(one, now) for one in shown]
     if options.format == "json":
         print(json.dumps(rows, indent=2))
     elif rows:
         print_table([{**row, "id": str(row["id"])[:SHORT_ID]} for row in rows], list(rows[0]))
-    else:
+    elif not options.due:  # then nothing to say is nothing for cron to mail
         print("no data request is open")
-    is_urgent = any(one.is_open and one.due - now < SOON_DAYS * DAY for one in found)
-    return 1 if options.due and is_urgent else 0
+    return 1 if options.due and urgent else 0
 
 
 def _facts(request: Request, now: int) -> dict[str, Any]:
@@ -111,12 +113,24 @@ def _show(options: argparse.Namespace) -> int:
         if value != "":
             print(f"{name:12} {value}")
     for step in steps:
-        print(f"{'source':12} {in_one_line(step['source'])}: {in_one_line(step['outcome'])}")
+        print(f"{'source':12} {in_one_line(step['source'])}: {in_one_line(_in_words(step['outcome']))}")
+    if request.tries and request.acts is not None:
+        print(f"{'tried again':12} {instant(request.acts)}; see the app's log for what failed")
     if who is None:
-        print(f"{'problem':12} {fault}")
+        print(f"{'note' if request.subject is None else 'problem':12} {fault}")
         return 0 if request.subject is None else 1
     _print_particulars(request, who)
     return 0
+
+
+def _in_words(outcome: str) -> str:
+    """Write what a source has done for a request."""
+    if not outcome.startswith("{"):
+        return outcome
+    found = json.loads(outcome)
+    if "changes" in found:
+        return f"told of {found['changes']} changes"
+    return f"{found['amount']} erased" + (f"; kept: {found['kept']}" if found["kept"] else "")
 
 
 def _opened(office: Office, store: SQLiteStore, request: Request) -> tuple[Particulars | None, str]:
@@ -162,10 +176,10 @@ def _lift(options: argparse.Namespace) -> int:
         requests.lift(office, store, request, actor=actor(), now=_now())
         return request
 
-    return _decide(options, lift)
+    return _decide(options, lift, done="lifted; the person is told")
 
 
-def _decide(options: argparse.Namespace, decision: Callable[[Office, SQLiteStore, Request], Request]) -> int:
+def _decide(options: argparse.Namespace, decision: Callable[[Office, SQLiteStore, Request], Request], *, done: str = "") -> int:
     privacy = Privacy.from_sources()
     store = open_store(privacy)
     try:
@@ -173,9 +187,9 @@ def _decide(options: argparse.Namespace, decision: Callable[[Office, SQLiteStore
             request = decision(privacy.office, store, _find(store, options.id))
     finally:
         store.close()
-    print(f"{request.kind} {request.id.hex()[:SHORT_ID]}: {request.state.replace('_', ' ')}")
-    if request.acts is not None and request.is_open:
-        print("the running app does it, and tells the person")
+    is_to_do = request.acts is not None and request.is_open
+    state = "approved; the running app does it, and tells the person" if is_to_do else done or request.state.replace("_", " ")
+    print(f"{request.kind} {request.id.hex()[:SHORT_ID]}: {state}")
     return 0
 
 

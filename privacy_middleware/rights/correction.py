@@ -37,6 +37,8 @@ class Value(msgspec.Struct, frozen=True):
     text: str
     choices: tuple[str, ...] = ()
     is_long: bool = False
+    hint: str = ""
+    """What to write, where something else is kept than what is written."""
 
     def __repr__(self) -> str:
         """Without the value: it may end up in a log or a traceback."""
@@ -114,7 +116,7 @@ def apply(office: Office, store: SQLiteStore, request: Request, *, now: int) -> 
         told = [recipient.name for recipient in office.declaration.recipients]
         outbox.add(store, office.vault(), mails.fulfilled(office, request, who, told=told), now=now, request=request.id)
         if told:
-            tell_owner(office, store, mails.tell_recipients(office, "correction", request.id, names=told), now=now)
+            tell_owner(office, store, mails.tell_recipients(office, "correction", who, names=told), now=now)
         seal(office, store, request, without_values(who))
         return close(store, request, "fulfilled", actor=audit.SYSTEM, now=now)
 
@@ -135,7 +137,7 @@ def _tell_sources(office: Office, store: SQLiteStore, request: Request, who: Par
         with store.transaction():
             step = json.dumps({"changes": len(changes)})
             store.execute(queries.ADD_STEP, request=request.id, source=source.name, outcome=step, made=now, sealed=None)
-            audit.note(store, now=now, actor=audit.SYSTEM, action="correct at source", about=source.name, subject=request.lookup)
+            audit.note(store, now=now, actor=audit.SYSTEM, action="correction told to source", about=source.name, subject=request.lookup)
     if faults:
         raise SourcesFailed(faults)
 
@@ -167,7 +169,13 @@ def _value(stored: Stored, form: Form | None, name: str, number: int, kept: Kept
     text = _lines(str(kept))
     choices = field.choices if not field.choices or text in field.choices else (text, *field.choices)
     is_long = len(text) > SHORT_VALUE or "\n" in text or field.treatment == "redact"
-    return Value(_key(stored, name, number), label, text, choices, is_long)
+    return Value(_key(stored, name, number), label, text, choices, is_long, _hint(field))
+
+
+def _hint(field: Field) -> str:
+    if field.treatment == "bucket":
+        return "Write a date, like 2026-05-31." if field.unit else "Write a number; only the range that it is in is kept."
+    return {"domain": "Write an e-mail address.", "region": "Write a postcode."}.get(field.treatment, "")
 
 
 def _lines(text: str) -> str:

@@ -151,7 +151,7 @@ def _erase_here(
     told = [recipient.name for recipient in office.declaration.recipients]
     outbox.add(store, office.vault(), mails.receipt(office, who, submissions=len(found), outcomes=outcomes, told=told), now=now)
     if told:
-        tell_owner(office, store, mails.tell_recipients(office, "erasure", request.id, names=told), now=now)
+        tell_owner(office, store, mails.tell_recipients(office, "erasure", who, names=told), now=now)
     return get(store, request.id)
 
 

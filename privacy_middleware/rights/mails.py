@@ -103,7 +103,7 @@ def fulfilled(office: Office, request: Request, who: Particulars, *, told: Seque
 
 def receipt(office: Office, who: Particulars, *, submissions: int, outcomes: Mapping[str, Erased | Kept], told: Sequence[str]) -> Mail:
     """Tell that everything is erased, and what is not, with the reason."""
-    amounts = {"What you sent us": submissions, **{name: one.amount for name, one in outcomes.items()}}
+    amounts = {"What you sent us": submissions, **{name: one.amount for name, one in outcomes.items() if isinstance(one, Erased)}}
     gone = [f"{name}: {amount}" for name, amount in amounts.items() if amount]
     reasons = [f"{name}: {one.reason}" for name, one in outcomes.items() if isinstance(one, Kept)]
     return _to_person(
@@ -114,7 +114,7 @@ def receipt(office: Office, who: Particulars, *, submissions: int, outcomes: Map
         *(["This must be kept, and so it was not erased:", *reasons] if reasons else []),
         f"We also tell those who got data from us: {', '.join(told)}." if told else "",
         "A coded mark remains, from which nobody can read your address. With it we erase again what an old backup might bring back.",
-        "This mail is the last trace of your request. Once it is sent, "
+        "Once this mail is sent, "
         + ("your address stands only in what must be kept." if reasons else "we do not have your address any more."),
     )  # fmt: skip
 
@@ -159,6 +159,17 @@ def trouble(office: Office, kind: str, id_: bytes, *, places: Sequence[str]) -> 
                      f"It is tried again by itself. What failed: {', '.join(places)}. See the app's log.", *_commands(id_))  # fmt: skip
 
 
+def mind(office: Office, kind: str, id_: bytes, *, lifted: bool = False) -> Mail:
+    """Tell the owner that somebody's data must not be used (any more), also where only the owner can see to it; or that this is over."""
+    if lifted:
+        return _to_owner(office, "mind", f"It is over: {NAMES[kind]}", "Somebody's data may be used again.", *_commands(id_))
+    return _to_owner(
+        office, "mind", f"Data that must not be used: {NAMES[kind]}",
+        "Somebody's data may be stored only, and not be used. What was sent with forms is left out by this software from now on. "
+        "Please see to it that what you keep elsewhere, such as lists and accounts, is not used either.", *_commands(id_),
+    )  # fmt: skip
+
+
 def lost(office: Office, kind: str, id_: bytes | None) -> Mail:
     """Tell the owner that a person did not get a mail."""
     return _to_owner(office, "lost", "A mail about a data request could not be delivered",
@@ -166,11 +177,12 @@ def lost(office: Office, kind: str, id_: bytes | None) -> Mail:
                      "request is still open, reach the person in another way.", *(_commands(id_) if id_ else ()))  # fmt: skip
 
 
-def tell_recipients(office: Office, kind: str, id_: bytes, *, names: Sequence[str]) -> Mail:
-    """Ask the owner to pass on a correction or erasure to those who got data (GDPR art. 19)."""
+def tell_recipients(office: Office, kind: str, who: Particulars, *, names: Sequence[str]) -> Mail:
+    """Ask the owner to pass on a correction or erasure to those who got data (GDPR art. 19). Without the address they could not."""
     return _to_owner(office, "tell_recipients", f"Please pass on a data request: {NAMES[kind]}",
-                     f"A data request ({NAMES[kind]}, {id_.hex()[:10]}) is done here. If these got data of that person from you, they must "
-                     f"be told (GDPR art. 19): {', '.join(names)}. The person was told that you do so.")  # fmt: skip
+                     f"A data request ({NAMES[kind]}) of {who.email} is done here. If these got data of that person from you, they must be "
+                     f"told (GDPR art. 19): {', '.join(names)}. The person was told that you do so. "
+                     "Then please delete this mail.")  # fmt: skip
 
 
 def _commands(id_: bytes) -> tuple[str, ...]:

@@ -29,6 +29,19 @@ from .requests import Particulars, Request, of_person, particulars
 logger = logging.getLogger("privacy_middleware")
 Row = dict[str, Any]
 
+_DEEDS: Final = {
+    "show": "we opened what you sent",
+    "export": "we opened what you sent, with that of others (export)",
+    "answer": "we noted that it is answered",
+    "show request": "we opened your request",
+    "show mail": "we opened a mail to you",
+    "link by hand": "we made a link for you",
+    "request approved": "we approved your request",
+    "request refused": "we refused your request",
+    "request extended": "we took more time for your request",
+    "request lifted": "we ended a restriction",
+}
+"""What the audit log calls a deed of the owner's, in words for the person."""
 VISIT_GAP: Final = 30 * 60_000
 MOST_STORED: Final = 8_388_608
 SLOW_SECONDS: Final = 2.0
@@ -94,13 +107,14 @@ def _own_parts(office: Office, store: SQLiteStore, request: Request) -> list[Par
     asked = [_request_row(one, zone) for one in of_person(store, lookup)]
     named = [stored.id.hex() for stored in found] or [lookup.hex()]
     accesses = {row["id"]: row for name in named for row in store.rows(queries.AUDITED_OF, subject=lookup, named=name)}
-    seen = [{"time": _instant(row["time"], zone), "what": row["action"].replace("_", " ")} for _, row in sorted(accesses.items())]
+    ours = [row for _, row in sorted(accesses.items()) if row["actor"] not in (audit.SYSTEM, audit.PERSON)]
+    seen = [{"time": _instant(row["time"], zone), "what": _DEEDS.get(row["action"], row["action"])} for row in ours]
     return [
         Part("submissions", "What you sent with forms", tuple(sent)),
         Part("permissions", "What you gave permission for", tuple(_permissions(sent))),
         Part("visits", "Visits tied to what you sent", tuple(visits)),
         Part("requests", "Your requests and objections", tuple(asked)),
-        Part("accesses", "When these data were opened, changed or decided on", tuple(seen)),
+        Part("accesses", "When one of us opened, changed or decided on them", tuple(seen)),
     ]
 
 

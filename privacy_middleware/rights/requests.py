@@ -143,7 +143,7 @@ def confirm(office: Office, store: SQLiteStore, request: Request, *, now: int) -
         return request
     until = due(office.settings.deadlines, request.created, zone=office.settings.zone)
     request = _set_state(store, request, "confirmed", actor=audit.PERSON, now=now, confirmed=now, due=until)
-    if store.rows(queries.DO_DUPLICATE, lookup=request.lookup, kind=request.kind, id=request.id) and request.kind != "complaint":
+    if _is_duplicate(store, request, now=now):
         return close(store, request, "withdrawn", actor=audit.SYSTEM, now=now)
     who = particulars(office, store, request)
     if request.kind == "complaint" or (request.kind in office.settings.review and request.kind != "correction"):
@@ -152,6 +152,15 @@ def confirm(office: Office, store: SQLiteStore, request: Request, *, now: int) -
         _mail(office, store, request, mails.received(office, request, who, status_link(office, store, request, now=now)), now=now)
         return request
     return carry_out(office, store, request, who, actor=audit.SYSTEM, now=now)
+
+
+def _is_duplicate(store: SQLiteStore, request: Request, *, now: int) -> bool:
+    """Tell whether one like it is under way. A correction that waits for its person gives way: they may have lost its link."""
+    others = [get(store, row["id"]) for row in store.rows(queries.DO_DUPLICATE, lookup=request.lookup, kind=request.kind, id=request.id)]
+    for other in others:
+        if request.kind == "correction" and other.state == "confirmed" and other.acts is None:
+            close(store, other, "withdrawn", actor=audit.SYSTEM, now=now)
+    return request.kind != "complaint" and any(get(store, other.id).is_open for other in others)
 
 
 def carry_out(office: Office, store: SQLiteStore, request: Request, who: Particulars, *, actor: str, now: int) -> Request:
@@ -177,6 +186,8 @@ def carry_out(office: Office, store: SQLiteStore, request: Request, who: Particu
         _mail_link(office, store, request, who, "overview", now=now)
     else:
         _mail(office, store, request, mails.fulfilled(office, request, who), now=now)
+    if request.kind in ("restriction", "objection"):
+        tell_owner(office, store, mails.mind(office, request.kind, request.id), now=now)
     return close(store, request, "fulfilled", actor=actor, now=now)
 
 
@@ -213,8 +224,8 @@ def approve(office: Office, store: SQLiteStore, request: Request, *, actor: str,
     who = msgspec.structs.replace(particulars(office, store, request), answer=answer)
     if request.kind == "overview" and not office.settings.base_url:
         raise PrivacyError("the link to the overview needs the site's public address: set PRIVACY_BASE_URL for this command, too")
-    if request.kind == "complaint" and not answer:
-        raise PrivacyError("a question or complaint is answered: add --message")
+    if (request.kind == "complaint" or who.text) and not answer:
+        raise PrivacyError("the person wrote something, which must be answered: add --message")
     seal(office, store, request, who)
     _note(store, request, "approved", actor=actor, now=now)
     return carry_out(office, store, request, who, actor=actor, now=now)
@@ -280,6 +291,7 @@ def lift(office: Office, store: SQLiteStore, request: Request, *, actor: str, no
         raise OutOfTurn("only a restriction or objection that is in force can be lifted")
     _note(store, request, "lifted", actor=actor, now=now)
     _mail(office, store, request, mails.lifted(office, request, particulars(office, store, request)), now=now)
+    tell_owner(office, store, mails.mind(office, request.kind, request.id, lifted=True), now=now)
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,15 +32,23 @@ def package(office: Office, pages: Pages, overview: Overview) -> Iterator[bytes]
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in _files(office, pages, overview):
             digest = hashlib.sha256()
-            with archive.open(name, "w", force_zip64=True) as file:
+            with archive.open(_entry(name, overview), "w", force_zip64=True) as file:
                 for piece in _pieces(content):
                     digest.update(piece)
                     file.write(piece)
                     if written := out.take():
                         yield written
             sums[name] = digest.hexdigest()
-        archive.writestr("manifest.json", _json({"format": FORMAT, "made": overview.made, "sha256": sums}))
+        archive.writestr(_entry("manifest.json", overview), _json({"format": FORMAT, "made": overview.made, "sha256": sums}))
     yield out.take()
+
+
+def _entry(name: str, overview: Overview) -> zipfile.ZipInfo:
+    made = datetime.fromisoformat(overview.made)
+    entry = zipfile.ZipInfo(name, made.timetuple()[:6])
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o600 << 16
+    return entry
 
 
 def _pieces(content: bytes | Path) -> Iterator[bytes]:

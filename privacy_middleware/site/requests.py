@@ -210,7 +210,10 @@ class RequestPages:
         return self._page(call, "confirm.html", kind=kind, held=held, **values)
 
     async def _confirm(self, call: Call) -> Response:
-        kind = _other_kind((await _fields(call, most=MOST_BODY)).get("kind"))
+        chosen = (await _fields(call, most=MOST_BODY)).get("kind", "")
+        kind = _other_kind(chosen)
+        if chosen and kind is None:
+            return self.pages.say("The form was sent without a choice. Go back, and press one of the buttons.", 400)
 
         def act(store: SQLiteStore) -> tuple[str, str, Kind] | None:
             with store.transaction():
@@ -455,7 +458,7 @@ async def _fields(call: Call, *, most: int) -> dict[str, str]:
         return {}
 
 
-def _other_kind(kind: str | None) -> Kind | None:
+def _other_kind(kind: str) -> Kind | None:
     """Return what somebody with a link would like instead of what it was made for; a complaint would lack its text."""
     return cast("Kind", kind) if kind in REQUEST_KINDS and kind != "complaint" else None
 

@@ -272,7 +272,9 @@ LAST_AUDIT: Final = "/* audit.chain */ SELECT chain FROM audit ORDER BY id DESC 
 ADD_AUDIT: Final = """/* audit.add */
 INSERT INTO audit (time, actor, action, object, subject, chain) VALUES (:time, :actor, :action, :object, :subject, :chain)"""
 AUDITED: Final = "/* audit.read */ SELECT id, time, actor, action, object, subject, chain FROM audit ORDER BY id"
-AUDITED_OF: Final = "/* overview.accesses */ SELECT id, time, action FROM audit WHERE subject = :subject OR instr(object, :named) > 0"
+AUDITED_OF: Final = (
+    "/* overview.accesses */ SELECT id, time, actor, action FROM audit WHERE subject = :subject OR instr(object, :named) > 0"
+)
 
 FORM_COUNTS: Final = """/* funnel.counts */
 SELECT name, SUM(amount) AS amount FROM counter WHERE name LIKE 'form.%' AND day BETWEEN :first AND :last GROUP BY name ORDER BY name"""
