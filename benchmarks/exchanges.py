@@ -75,7 +75,7 @@ def exchanges(number: int, *, days: int, seed: int = 1) -> Iterator[tuple[Any, .
 def _visitor(site: _Site) -> tuple[tuple[int, bytes, bytes], bytes, bytes, bytes]:
     """Return (pseudonym, nothing to hash later, address of /24), agent, language, and where they come from."""
     chance = site.chance
-    pseudonym = (chance.randrange(-(2**63), 2**63), b"", chance.randbytes(3))
+    pseudonym = (chance.randrange(-(2**63), 2**63), b"", chance.randbytes(3), "DK")
     agent = chance.choice(_BOTS).encode() if chance.random() < 0.15 else chance.choice(site.agents)
     came_from = chance.choices((b"", chance.choice(_SEARCHES), chance.choice(site.sources)), (5, 3, 2))[0]
     return pseudonym, agent, chance.choice(_LANGUAGES).encode(), came_from

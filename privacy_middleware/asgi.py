@@ -41,6 +41,8 @@ class PrivacyMiddleware:
         app: any ASGI application.
         sources: what else your app keeps of people, asked for overviews, corrections and erasures; see `privacy_middleware.sources`.
         current_subject: a function of a Starlette `Request` that returns the e-mail address of who is signed in, or None; may be async.
+        authorize: a function of a Starlette `Request` that returns the role of who may see the owner's pages: `viewer` (statistics only),
+            `officer` (all), or None; may be async.
         send_mail: a function that sends a `privacy_middleware.mail.Mail`, in the place of PRIVACY_SMTP_URL; may be async.
         **settings: the settings of the README's table, in lower case; they win over the environment.
 
@@ -56,11 +58,12 @@ class PrivacyMiddleware:
         sources: Sequence[DataSource] = (),
         current_subject: Callable[[Any], str | Awaitable[str | None] | None] | None = None,
         send_mail: MailSender | None = None,
+        authorize: Callable[[Any], str | Awaitable[str | None] | None] | None = None,
         **settings: Any,
     ) -> None:
         late = _in_event_loop()
         try:
-            privacy = Privacy.from_sources(settings, host=Host(sources, current_subject, send_mail))
+            privacy = Privacy.from_sources(settings, host=Host(sources, current_subject, send_mail, authorize))
             if privacy.declaration.forms and not late and not privacy.settings.disabled:
                 privacy.keys.check()
         except PrivacyError as error:
@@ -233,6 +236,7 @@ class PrivacyMiddleware:
         flush_at_exit(self.recorder)
         flush_at_exit(self.privacy.clerk)
         flush_at_exit(self.privacy.postman)
+        flush_at_exit(self.privacy.bookkeeper)
         if self._forms.forms:
             flush_at_exit(self.intake)
             if not self._keys_checked:

@@ -36,6 +36,7 @@ VISIT_ITEMS: Final = {
         Item("campaign", "The name of the campaign in the link that you followed", "utm_source=newsletter"),
         Item("agent", "Kind of browser, operating system and device", "Firefox, Linux, desktop"),
         Item("language", "First language that your browser asks for", "da-DK"),
+        Item("country", "Your country, looked up in a list of networks on our own server", "Denmark"),
         Item("bytes", "Number of bytes sent", "20480"),
         Item("duration", "How long our server took", "12 ms"),
         Item("site", "Which of our host names you used", "www.example.org"),
@@ -78,6 +79,22 @@ class Recipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     confidentiality: str = ""
 
 
+class Goal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Something that visitors are to reach."""
+
+    name: str
+    when: str
+    """A page (`/thanks`, `/work/*`), a download (`download:/files/*`), or a form that is accepted (`form:contact`)."""
+
+
+class Funnel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Up to five steps that visitors take one after another within a visit."""
+
+    name: str
+    steps: tuple[str, ...]
+    """Each as `Goal.when`."""
+
+
 class StatementText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The owner's own words, in Markdown, shown beside the generated text."""
 
@@ -86,6 +103,8 @@ class StatementText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     more: str = ""
 
 
+MOST_STEPS: Final = 5
+MOST_GOALS: Final = 50
 STATISTICS: Final = Purpose(
     name="statistics",
     text="to improve our website on the basis of how it is used; the data are only analysed statistically and anonymously",
@@ -122,6 +141,8 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     visits: Visits = Visits()
     forms: tuple[Form, ...] = ()
     recipients: tuple[Recipient, ...] = ()
+    goals: tuple[Goal, ...] = ()
+    funnels: tuple[Funnel, ...] = ()
     statement: StatementText = StatementText()
 
     def purpose(self, name: str) -> Purpose:
@@ -234,7 +255,32 @@ def _problems(declaration: Declaration) -> list[str]:
             for form in declaration.forms
             if form.link_visit
         ]
+    problems += _goal_problems(declaration)
     email = declaration.controller.email
     if email and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+", email):
         problems.append("controller.email is not an e-mail address; write for example privacy@example.org")
+    return problems
+
+
+def _goal_problems(declaration: Declaration) -> list[str]:
+    forms = {form.name for form in declaration.forms}
+    problems = []
+    for what, found in (("goals", declaration.goals), ("funnels", declaration.funnels)):
+        names = [one.name for one in found]
+        problems += [
+            f"[[{what}]] {name!r} is declared twice; give one another name" for name in sorted(set(names)) if names.count(name) > 1
+        ]
+        problems += [f"[[{what}]] has an entry without a name; give it one" for name in names if not name.strip() or not name.isprintable()]
+        problems += [f"[[{what}]] holds more than {MOST_GOALS}; leave some out"] if len(found) > MOST_GOALS else []
+    for funnel in declaration.funnels:
+        if not 2 <= len(funnel.steps) <= MOST_STEPS:
+            problems.append(f"funnel {funnel.name!r} has {len(funnel.steps)} steps; give it from 2 to {MOST_STEPS}")
+    parts = [(goal.name, goal.when) for goal in declaration.goals]
+    parts += [(funnel.name, step) for funnel in declaration.funnels for step in funnel.steps]
+    for name, when in parts:
+        what, colon, target = when.partition(":")
+        if what == "form" and colon and target not in forms:
+            problems.append(f"{name!r} names the form {target!r}, which no [[forms]] entry declares; add one, or write another name")
+        elif not (when.startswith("/") or (what == "download" and target.startswith("/")) or (what == "form" and colon)):
+            problems.append(f"{name!r} has {when!r}, which is none of /page, download:/file, form:name; write one of these")
     return problems

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from .settings import SMTP_PORTS
+from .values import SMTP_PORTS
 
 if TYPE_CHECKING:
     import smtplib

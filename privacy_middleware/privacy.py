@@ -16,6 +16,7 @@ import msgspec
 from markupsafe import Markup
 
 from .collect.choice import Choice, Signal
+from .collect.country import Countries
 from .collect.hit import Rules
 from .declaration import Declaration, load_declaration
 from .errors import DeclarationError, PrivacyError, SettingsError
@@ -33,6 +34,9 @@ from .settings import Settings, load_settings
 from .sources import DataSource
 from .statement.text import write_statement
 from .statement.versions import digest, in_force_since
+from .statistics.bookkeeper import Bookkeeper
+from .statistics.goals import marks
+from .statistics.rollup import Terms
 from .store.sqlite import SQLiteStore
 
 logger = logging.getLogger("privacy_middleware")
@@ -47,6 +51,8 @@ class Host(msgspec.Struct, frozen=True):
     """Returns the e-mail address of who is signed in, of a Starlette `Request`; then no mail is needed as a proof."""
     send_mail: Send | None = None
     """Sends a `Mail` in the place of a mail server."""
+    authorize: Callable[[Any], str | Awaitable[str | None] | None] | None = None
+    """Returns the role of who is signed in (`viewer` or `officer`), of a Starlette `Request`; then the owner needs no other sign-in."""
 
 
 NO_HOST: Final = Host()
@@ -60,12 +66,14 @@ class Privacy:
         self.declaration = declaration
         self.store = SQLiteStore(settings.database_path)
         self.keys = Keys(settings, needed=bool(declaration.forms))
+        self.countries = Countries(settings.geoip_db) if settings.geoip_db else None
         self.recorder = Recorder(
             SQLiteStore(settings.database_path),
             rules=rules(settings, declaration),
             zone=settings.zone,
             retention_days=settings.retention_days,
             address=settings.ip,
+            countries=self.countries,
             opened=self._note_statement,
             pepper=self.keys.pepper,
         )
@@ -95,7 +103,11 @@ class Privacy:
         )
         self.clerk = Clerk(SQLiteStore(settings.database_path), self.office, count=self.recorder.count)
         self.postman = Postman(SQLiteStore(settings.database_path), self.office, count=self.recorder.count)
-        self.recorder.duties += [self.clerk.look, self.postman.look]
+        self.terms = Terms(settings.zone, settings.suppress_below, marks(declaration.goals, declaration.funnels, declaration.forms))
+        self.bookkeeper = Bookkeeper(
+            SQLiteStore(settings.database_path), self.terms, retention_days=settings.retention_days, count=self.recorder.count
+        )
+        self.recorder.duties += [self.clerk.look, self.postman.look, self.bookkeeper.look]
         self.statement_since: int | None = None
         """Since when (epoch milliseconds) this statement is in force; None until the database was opened."""
 
@@ -168,6 +180,8 @@ def rules(settings: Settings, declaration: Declaration) -> Rules:
     items = set(declaration.visits.items)
     if settings.ip == "none":
         items.discard("address")
+    if not settings.geoip_db:
+        items.discard("country")
     if not settings.sites:
         items.discard("site")
     hosts = {urlsplit(settings.base_url).hostname or "", *(site.partition(":")[0] for site in settings.sites)} - {""}
@@ -187,7 +201,8 @@ def _smtp(settings: Settings, declaration: Declaration) -> Send | None:
 
 
 def _check_host(settings: Settings, declaration: Declaration, host: Host) -> None:
-    problems = []
+    problems = [Countries(settings.geoip_db).check()] if settings.geoip_db else []
+    problems = list(filter(None, problems))
     if settings.smtp_url and not (settings.mail_from or declaration.controller.email):
         problems.append("PRIVACY_SMTP_URL is set, and nothing says whom mails are from; set PRIVACY_MAIL_FROM, or controller.email")
     try:
@@ -199,7 +214,9 @@ def _check_host(settings: Settings, declaration: Declaration, host: Host) -> Non
         problems.append("sources holds what is no data source; each needs a name, and the methods export, correct and erase")
     twice = sorted({name for name in names if name and names.count(name) > 1})
     problems += [f"sources: {name!r} is the name of two; give each its own" for name in twice]
-    problems += [f"{name} must be a function" for name in ("current_subject", "send_mail") if not callable(getattr(host, name) or print)]
+    problems += [
+        f"{name} must be a function" for name in ("current_subject", "send_mail", "authorize") if not callable(getattr(host, name) or print)
+    ]
     if problems and not settings.disabled:
         raise SettingsError(problems)
 

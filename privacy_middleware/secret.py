@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from .errors import KeyMissing
-from .settings import SECRET_MIN_LENGTH
+from .values import SECRET_MIN_LENGTH
 
 logger = logging.getLogger("privacy_middleware")
 

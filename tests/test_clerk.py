@@ -16,10 +16,10 @@ import pytest
 
 from privacy_middleware.errors import StoreError
 from privacy_middleware.mail import Mail
+from privacy_middleware.record.worker import LEASE_MS
 from privacy_middleware.rights import audit, requests
 from privacy_middleware.rights.clerk import MOST_ASKED, RETRY_MINUTES, Clerk
 from privacy_middleware.rights.requests import Particulars
-from privacy_middleware.rights.worker import LEASE_MS
 from privacy_middleware.store.sqlite import SQLiteStore
 
 from .requesting import ANNA, DAY, HOUR, OTTO, OWNER, TEXT, Desk, Erased, Source, actions, amount, at_desk, query

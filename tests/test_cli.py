@@ -46,7 +46,7 @@ def hit(
     day: int, visitor: int | None = 1, *, page: str = "/", hour: int = 12, kind: int = 0, agent: Agent = PERSON, campaign: str = ""
 ) -> Hit:
     time = day * 86_400_000 + hour * 3_600_000
-    return Hit(day, time, visitor, None, 0, page, "", kind, 200, DIRECT, campaign, agent, "", sent=0, aborted=0, duration=0)
+    return Hit(day, time, visitor, None, 0, page, "", kind, 200, DIRECT, campaign, agent, "", "", sent=0, aborted=0, duration=0)
 
 
 def fill(hits_to_add: Iterable[Hit], *, salts: Iterable[int] = (), name: str = "privacy.db") -> None:

@@ -63,7 +63,7 @@ def visit(desk: Desk, visitor: int, *, ago: int = 1000) -> None:
     time = desk.now - ago
     hit = Hit(
         day=time // DAY, time=time, visitor=visitor, address=b"\xc0\0\2\0", method=0, page="/contact", site="", kind=0, status=200,
-        source=Entry("", ""), campaign="", agent=("Firefox", "Linux", "desktop", ""), language="da", sent=1, aborted=0, duration=1,
+        source=Entry("", ""), campaign="", agent=("Firefox", "Linux", "desktop", ""), language="da", country="", sent=1, aborted=0, duration=1,
     )  # fmt: skip
     with desk.store.transaction():
         desk.store.add_hits([hit])

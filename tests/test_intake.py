@@ -65,7 +65,7 @@ def make_intake(*secrets: str, wait_seconds: float = 0.5, zone: tzinfo = UTC) ->
     )
 
 
-def captured(  # noqa: PLR0913 - what a browser can vary
+def captured(
     body: bytes | None = None,
     *,
     email: str = ANNA,

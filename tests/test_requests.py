@@ -17,7 +17,8 @@ from privacy_middleware.record.submissions import find, is_restricted, purge, ro
 from privacy_middleware.rights import links, mails, requests
 from privacy_middleware.rights.requests import OPEN, Edit, Particulars, Request
 from privacy_middleware.rights.requests import confirm as confirm_request
-from privacy_middleware.settings import REQUEST_DAYS, REQUEST_KINDS
+from privacy_middleware.settings import REQUEST_DAYS
+from privacy_middleware.values import REQUEST_KINDS
 
 from .requesting import ANNA, DAY, HOUR, OTTO, OWNER, TEXT, Desk, actions, amount, at_desk, query, token_in
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from privacy_middleware.errors import SettingsError
 from privacy_middleware.mail import Mail
 from privacy_middleware.privacy import Host, Privacy
-from privacy_middleware.settings import REQUEST_KINDS, SETTINGS, SMTP_PORTS, Settings, effective, load_settings
+from privacy_middleware.settings import SETTINGS, Settings, effective, load_settings
 from privacy_middleware.sources import FileSource
+from privacy_middleware.values import REQUEST_KINDS, SMTP_PORTS
 
 from .requesting import Source
 

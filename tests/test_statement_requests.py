@@ -11,8 +11,9 @@ from privacy_middleware.privacy import Privacy
 from privacy_middleware.rights import limits, links, mails, outbox
 from privacy_middleware.rights.deadlines import add_months, due
 from privacy_middleware.rights.requests import DAY, Kind
-from privacy_middleware.settings import REQUEST_DAYS, REQUEST_KINDS, Deadlines
+from privacy_middleware.settings import REQUEST_DAYS, Deadlines
 from privacy_middleware.statement.requests import _OF_KIND, PERIODS
+from privacy_middleware.values import REQUEST_KINDS
 
 from .requesting import ANNA, HOUR, POLICY, RECIPIENT, Desk, amount, at_desk, query
 from .test_deadlines import ms

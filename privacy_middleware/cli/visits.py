@@ -7,6 +7,7 @@ import csv
 import io
 import logging
 import re
+import sqlite3
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -15,15 +16,18 @@ from typing import Any, Final
 import msgspec
 from tqdm import tqdm
 
+from ..collect.country import no_country
 from ..collect.visitor import date_of, day_number, day_of
-from ..errors import PrivacyError
+from ..errors import PrivacyError, StoreError
 from ..privacy import Privacy, excluded
 from ..record.access_log import Importer, Outcome, read_lines
 from ..record.purge import finish_purge, first_kept
 from ..settings import Settings
 from ..spreadsheet import harmless
-from ..statistics.reports import DIMENSIONS, Report, report
-from .common import a_date, open_store, open_to_read
+from ..statistics import bookkeeper
+from ..statistics.reports import DIMENSIONS, Report, Row, report, source_name
+from ..store.sqlite import SQLiteStore
+from .common import a_date, check_there, open_store, open_to_read
 
 logger = logging.getLogger("privacy_middleware")
 
@@ -56,9 +60,9 @@ def _stats(options: argparse.Namespace) -> int:
     first = options.first or last - timedelta(days=DEFAULT_DAYS - 1)
     if first > last:
         raise PrivacyError(f"--from {first} is after --to {last}; swap them")
-    store = open_to_read(privacy)
+    store = _up_to_date(privacy)
     try:
-        result = report(store, first=day_number(first), last=day_number(last), zone=zone, by=options.by)
+        result = report(store, first=day_number(first), last=day_number(last), fewest=privacy.settings.suppress_below, by=options.by)
     finally:
         store.close()
     formats = {"json": _as_json, "csv": _as_csv, "table": _as_table}
@@ -66,8 +70,38 @@ def _stats(options: argparse.Namespace) -> int:
     return 0
 
 
-def _as_json(result: Report, _: str | None) -> str:
-    return msgspec.json.format(msgspec.json.encode(result)).decode() + "\n"
+def _up_to_date(privacy: Privacy) -> SQLiteStore:
+    """Open the database, with all its days counted; if it cannot be written, as they were counted last."""
+    check_there(privacy.store)
+    store = SQLiteStore(privacy.store.path)
+    store.wait_at_most(1)
+    try:
+        store.open(mend=False)
+        _count_all(store, privacy)
+    except (StoreError, sqlite3.Error):
+        store.close()
+        logger.warning("the database cannot be written just now: these are the figures that were counted last")
+        return open_to_read(privacy)
+    return store
+
+
+def _count_all(store: SQLiteStore, privacy: Privacy) -> None:
+    now = int(time.time() * 1000)
+    bookkeeper.count_all(store, privacy.terms, now=now, retention_days=privacy.settings.retention_days)
+
+
+def _named(by: str | None, row: Row) -> str:
+    """Return what a row is called."""
+    if row.is_other:
+        return "(other)"
+    value = row.value.replace("\x1f", ": ")
+    return source_name(value) if by == "source" else value
+
+
+def _as_json(result: Report, by: str | None) -> str:
+    builtins = msgspec.to_builtins(result)
+    builtins["rows"] = [{"value": _named(by, row), **{name: getattr(row, name) for name in _HEADINGS}} for row in result.rows]
+    return msgspec.json.format(msgspec.json.encode(builtins)).decode() + "\n"
 
 
 def _as_csv(result: Report, by: str | None) -> str:
@@ -75,7 +109,7 @@ def _as_csv(result: Report, by: str | None) -> str:
     writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     if by:
         writer.writerow([by, *_HEADINGS])
-        writer.writerows([harmless(row.value), row.visitors, row.visits, row.page_views, row.hits] for row in result.rows)
+        writer.writerows([harmless(_named(by, row)), row.visitors, row.visits, row.page_views, row.hits] for row in result.rows)
     else:
         figures = {name: value for name, value in msgspec.to_builtins(result).items() if name != "rows"}
         writer.writerow(figures)
@@ -90,9 +124,13 @@ def _as_table(result: Report, by: str | None) -> str:
         f"bounce rate {result.bounce_rate:.0%}   mean visit {result.visit_seconds:.0f} s   hits of bots {result.bot_hits}",
     ]
     if by:
-        width = min(60, max([len(by), *(len(row.value) for row in result.rows)]))
+        names = [_named(by, row) or "(none)" for row in result.rows]
+        width = min(60, max(map(len, [by, *names])))
         lines.append(f"\n{by:{width}} {'visitors':>9} {'visits':>9} {'pages':>9} {'hits':>9}")
-        lines += [f"{row.value or '(none)':{width}} {row.visitors:9} {row.visits:9} {row.page_views:9} {row.hits:9}" for row in result.rows]
+        lines += [
+            f"{name:{width}} {row.visitors:9} {row.visits:9} {row.page_views:9} {row.hits:9}"
+            for name, row in zip(names, result.rows, strict=True)
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -111,6 +149,7 @@ def _import(options: argparse.Namespace) -> int:
             zone=settings.zone,
             keys=privacy.keys.secrets if store else (),
             excluded=_not_imported(settings),
+            country=privacy.countries.of if privacy.countries and "country" in privacy.recorder.rules.items else no_country,
         )
         for name in options.files:
             outcome = _import_file(importer, name, dry=options.dry_run)
@@ -119,6 +158,8 @@ def _import(options: argparse.Namespace) -> int:
             failed |= bool(outcome.bad) and not outcome.imported
     finally:
         if store:
+            if not options.dry_run:
+                _count_all(store, privacy)
             store.close()
     return 1 if failed else 0
 
@@ -165,6 +206,7 @@ def _purge(_: argparse.Namespace) -> int:
     try:
         salts = store.destroy_salts(before=today - 1, after=today + 1)
         kept = first_kept(now, zone, privacy.settings.retention_days)
+        _count_all(store, privacy)
         hits = sum(store.purge(before=kept, after=today + 1))
         forms = finish_purge(store, privacy.declaration.forms, now=now, zone=zone)
         store.checkpoint()

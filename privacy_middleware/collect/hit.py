@@ -55,7 +55,7 @@ class Exchange(NamedTuple):
     time: float
     """When the request came, epoch seconds."""
     visitor: Visitor
-    """Pseudonym, what to hash for it later, and the packed and, if so set, shortened address; see `visitor.Visitors`."""
+    """Pseudonym, what to hash for it later, the packed and, if so set, shortened address, and the country; see `visitor.Visitors`."""
     method: str
     path: str
     template: str | tuple[str, ...] | None
@@ -100,6 +100,8 @@ class Hit(NamedTuple):
     campaign: str
     agent: Agent
     language: str
+    country: str
+    """Its code (ISO 3166), or "" if it is not known."""
     sent: int
     aborted: int
     duration: int
@@ -155,6 +157,7 @@ class Collector:
         self._campaign = taken("campaign", lambda query: campaign(query, rules.query_params) if tells.search(query) else "", "")
         self._agent = taken("agent", read_agent, NOBODY)
         self._language = taken("language", read_language, "")
+        self._country = taken("country", lambda country: country, "")
         self._sent = taken("bytes", lambda sent: sent, 0)
         self._aborted = taken("status", lambda completed: 1 - completed, 0)
         self._duration = taken("duration", lambda seconds: int(seconds * 1000), 0)
@@ -167,7 +170,7 @@ class Collector:
     def hit(self, fields: tuple[Any, ...], *, day: int, visitor: int | None) -> Hit:
         """Build the hit of an exchange, given as its bare fields."""
         (
-            came, (_, _, address), method, path, template, query, host, referrer, agent, language, purpose, request_type, status,
+            came, (_, _, address, country), method, path, template, query, host, referrer, agent, language, purpose, request_type, status,
             content_type, disposition, content_range, sent, completed, duration, *_
         ) = fields  # fmt: skip
         return Hit(
@@ -180,6 +183,7 @@ class Collector:
             self._campaign(query[:LONGEST_PART]) if query else "",
             self._agent(agent),
             self._language(language),
+            self._country(country),
             self._sent(sent),
             self._aborted(completed),
             self._duration(duration),
@@ -189,7 +193,9 @@ class Collector:
 def without_person(hit: Hit) -> Hit:
     """Leave of a hit only what says nothing of who it was: page, method, status, and the hour."""
     hour = hit.time - hit.time % 3_600_000
-    return hit._replace(time=hour, visitor=None, address=None, source=DIRECT, campaign="", agent=NOBODY, language="", sent=0, duration=0)
+    return hit._replace(
+        time=hour, visitor=None, address=None, source=DIRECT, campaign="", agent=NOBODY, language="", country="", sent=0, duration=0
+    )
 
 
 @lru_cache(maxsize=1024)

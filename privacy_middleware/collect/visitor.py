@@ -13,6 +13,8 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from hashlib import blake2b
 from typing import Final
 
+from .country import Countries
+
 SALT_BYTES: Final = 32
 VISITORS_IN_MEMORY: Final = 10_000
 _MAPPED: Final = bytes(10) + b"\xff\xff"
@@ -41,8 +43,8 @@ class Salt:
         return int.from_bytes(hasher.digest(), "little", signed=True)
 
 
-Visitor = tuple[int | None, bytes, bytes]
-"""Pseudonym, what to hash later if there is none yet (else nothing), and the kept form of the address."""
+Visitor = tuple[int | None, bytes, bytes, str]
+"""Pseudonym, what to hash later if there is none yet (else nothing), the kept form of the address, and the country's code."""
 
 
 class Visitors:
@@ -52,15 +54,18 @@ class Visitors:
     what was seen under one salt is never looked up under another.
     """
 
-    __slots__ = ("_shorten", "salt", "serving")
+    __slots__ = ("_countries", "_shorten", "salt", "serving")
 
-    def __init__(self, shorten: Callable[[str], bytes]) -> None:
+    def __init__(self, shorten: Callable[[str], bytes], countries: Countries | None = None) -> None:
         self._shorten = shorten
+        self._countries = countries
         self.serve(None)
 
     def serve(self, salt: Salt | None) -> None:
         """Use another day's salt, and forget who was seen under the last."""
         self.salt = salt
+        if self._countries is not None:
+            self._countries.renew(salt and salt.day)
         starts, ends = (salt.starts, salt.ends) if salt else (0, 0)
         self.serving: tuple[float, float, dict[int, Visitor]] = (starts / 1000, ends / 1000, {})
 
@@ -68,9 +73,10 @@ class Visitors:
         """Return a visitor who is not in `serving` yet, and put them there under `hash((address, agent, host))`."""
         serving, salt = self.serving, self.salt
         identity, kept = identity_of(address, agent, host), self._shorten(address)
+        country = self._countries.of(address) if self._countries is not None else ""
         if salt is None or not salt.starts <= now * 1000 < salt.ends:
-            return None, identity, kept
-        visitor = (salt.pseudonym(identity), b"", kept)
+            return None, identity, kept, country
+        visitor = (salt.pseudonym(identity), b"", kept, country)
         if serving[0] == salt.starts / 1000:
             if len(serving[2]) >= VISITORS_IN_MEMORY:
                 serving[2].clear()

@@ -23,6 +23,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from ..collect.country import Lookup, no_country
 from ..collect.hit import Collector, Hit, Rules
 from ..collect.visitor import SALT_BYTES, Salt, day_of, identity_of
 from ..errors import ImportFault
@@ -43,7 +44,6 @@ _LINE: Final = re.compile(
 )
 _UNKNOWN_RANGE: Final = b"bytes 1-1/*"
 """A log does not say which part of a file a 206 sent; most go on with a download that an earlier line counts."""
-_NOBODY: Final = (None, b"", b"")
 _ESCAPE: Final = re.compile(rb"\\(?:x([0-9A-Fa-f]{2})|(.))")
 _METHOD: Final = re.compile(r"[A-Z]{1,20}")
 _MONTHS: Final = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
@@ -77,6 +77,7 @@ class Importer:
         zone: tzinfo,
         keys: Sequence[str],
         excluded: re.Pattern[str] | None = None,
+        country: Lookup = no_country,
     ) -> None:
         """Without a store, as for a dry run before there is one, nothing is known from before and nothing is written."""
         self.store = store
@@ -84,6 +85,7 @@ class Importer:
         self.zone = zone
         self.excluded = excluded
         self._salts: dict[int, Salt] = {}
+        self._country = lru_cache(maxsize=65_536)(lambda address: country(address.decode("latin-1")))
         live = store.mark("live") if store else None
         self._live = live if live is not None else sys.maxsize
         self._known = store.imported() if store else set()
@@ -168,7 +170,7 @@ class Importer:
         host = host.lower().partition(b":")[0] if host else b""
         referrer, agent = _value(referrer), _value(agent)
         fields = (  # of an Exchange
-            time / 1000, _NOBODY, method, path, None, query, host, referrer, agent, b"", b"", b"",
+            time / 1000, (None, b"", b"", self._country(address)), method, path, None, query, host, referrer, agent, b"", b"", b"",
             int(status), b"", b"", _UNKNOWN_RANGE, 0 if sent == b"-" else int(sent), 1, 0,
         )  # fmt: skip
         return self._collector.hit(fields, day=salt.day, visitor=self._pseudonym(salt, address, agent, host))

@@ -9,7 +9,7 @@ from typing import Final
 
 from ..collect.visitor import day_of
 from ..forms import AUDIT_DAYS, Form
-from ..store import queries
+from ..store import queries, statistics_queries
 from ..store.sqlite import SQLiteStore
 from . import submissions
 
@@ -18,6 +18,8 @@ LOOK_SECONDS: Final = 600
 LONGEST_JUMP_DAYS: Final = 31
 """If the clock was last seen longer ago, nothing is purged: a wrong clock must not delete."""
 COUNTER_DAYS: Final = 400
+LATEST: Final = 48 * HOUR
+"""How long visits that are not counted yet are kept beyond their retention, should counting fail."""
 
 
 class DailyPurge:
@@ -64,14 +66,29 @@ class DailyPurge:
             self._complain("clock", text, LONGEST_JUMP_DAYS)
             return False
         store.set_mark("clock", max(now, seen or 0))
-        if store.mark("purged") == day_of(now, self.zone):
+        if store.mark("purged") == day_of(now, self.zone) or self._waits_for_figures(store, now):
             return False
         return store.take_lease("purge", holder, now=now, until=now + HOUR)
+
+    def _waits_for_figures(self, store: SQLiteStore, now: int) -> bool:
+        """No visit is purged before its day is counted; but if counting fails, what was promised to visitors counts more."""
+        if counted_before(store, before := first_kept(now, self.zone, self.retention_days)) == before:
+            store.set_mark("uncounted", 0)
+            return False
+        since = store.mark("uncounted") or now
+        store.set_mark("uncounted", since)
+        return now - since < LATEST
 
 
 def first_kept(now: int, zone: tzinfo, retention_days: int) -> int:
     """Return the first day whose visits are still kept: none is kept longer than `retention_days` times 24 hours."""
     return day_of(now, zone) - retention_days + 1
+
+
+def counted_before(store: SQLiteStore, before: int) -> int:
+    """Return the first day, up to `before`, whose visits are not counted into figures yet: they are not purged so far."""
+    first = store.rows(statistics_queries.FIRST_UNCLOSED, before=before)[0]["day"]
+    return before if first is None else int(first)
 
 
 def finish_purge(store: SQLiteStore, forms: Sequence[Form], *, now: int, zone: tzinfo) -> int:

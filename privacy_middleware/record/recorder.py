@@ -20,6 +20,7 @@ from datetime import tzinfo
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
+from ..collect.country import Countries
 from ..collect.form import FormIndex
 from ..collect.funnel import form_of, steps
 from ..collect.hit import KINDS, Collector, Hit, Rules, without_person
@@ -70,6 +71,7 @@ class Recorder(Forkable):
         zone: tzinfo,
         retention_days: int,
         address: AddressForm = "truncated",
+        countries: Countries | None = None,
         opened: Callable[[SQLiteStore], object] = bool,
         pepper: Callable[[], bytes] = bytes,
         clock: Callable[[], float] = time.time,
@@ -78,7 +80,9 @@ class Recorder(Forkable):
         self.store = store
         self.rules = rules
         self.zone = zone
-        self.visitors = Visitors(shortener(address if "address" in rules.items else "none"))
+        self.visitors = Visitors(
+            shortener(address if "address" in rules.items else "none"), countries if "country" in rules.items else None
+        )
         self._collector = Collector(rules)
         self._opened = opened
         self._pepper = pepper
@@ -411,7 +415,7 @@ class Recorder(Forkable):
 
     def _hit(self, fields: tuple[Any, ...]) -> Hit | None:
         day, salt = self._salts.of(fields[0] * 1000, self.store)
-        visitor, identity, _ = fields[1]
+        visitor, identity, *_ = fields[1]
         if visitor is None:
             if salt is None:
                 self.drop("no_salt")

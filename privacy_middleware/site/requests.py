@@ -25,9 +25,9 @@ from ..rights.correction import Wrong, read_edits, sheets
 from ..rights.limits import seconds_to_wait
 from ..rights.overview import Overview, gather
 from ..rights.requests import LONGEST_TEXT, Kind, OutOfTurn, Particulars, Request
-from ..settings import REQUEST_KINDS
 from ..statement.requests import PERIODS
 from ..store.sqlite import SQLiteStore
+from ..values import REQUEST_KINDS
 from ..vault import normalise_email
 from ..waiting import answer_of, in_thread
 from .origin import is_same_origin

@@ -11,7 +11,7 @@ from typing import Final
 
 HIT_COLUMNS: Final = (
     "day", "time", "visitor", "address", "method", "page", "kind", "status", "source", "campaign", "agent", "language",
-    "sent", "aborted", "duration",
+    "country", "sent", "aborted", "duration",
 )  # fmt: skip
 
 DICTIONARIES: Final = {
@@ -99,121 +99,6 @@ ADD_IMPORTED: Final = "/* access_log.imported */ INSERT INTO imported (lines, di
 STATEMENT: Final = "/* versions.current */ SELECT digest, since FROM statement ORDER BY since DESC, digest LIMIT 1"
 ADD_STATEMENT: Final = """/* versions.current */
 INSERT INTO statement (digest, since) VALUES (:digest, :since) ON CONFLICT (digest) DO UPDATE SET since = excluded.since"""
-
-# --- reports ---------------------------------------------------------------------------------------------------------------
-# A visit ends after 30 minutes (1,800,000 ms) without a hit, and at midnight, where the pseudonym ends. Bots are left out.
-
-_PEOPLE: Final = "agent.bot = ''"
-_BOTS: Final = "agent.bot <> ''"
-
-
-def _hits_of(whom: str) -> str:
-    """The hits of people or of bots, each with the number of its visit within its visitor's day."""
-    return f"""
-WITH ordered AS (
-    SELECT hit.*, agent.browser, agent.os, agent.device, agent.bot,
-           CASE WHEN hit.time - LAG(hit.time) OVER (PARTITION BY hit.day, hit.visitor ORDER BY hit.time, hit.id) <= 1800000
-                THEN 0 ELSE 1 END AS begins
-    FROM hit JOIN agent ON agent.id = hit.agent
-    WHERE hit.day BETWEEN :first AND :last AND {whom}
-), hits AS (
-    SELECT ordered.*,
-           SUM(begins) OVER (PARTITION BY day, visitor ORDER BY time, id ROWS UNBOUNDED PRECEDING) AS visit
-    FROM ordered
-)"""
-
-
-_VISITS: Final = (
-    _hits_of(_PEOPLE)
-    + """, places AS (
-    SELECT hits.*,
-           FIRST_VALUE(source) OVER in_order AS first_source,
-           FIRST_VALUE(campaign) OVER in_order AS first_campaign,
-           CASE WHEN kind = 0 THEN ROW_NUMBER() OVER (PARTITION BY day, visitor, visit, kind ORDER BY time, id) END AS nth,
-           CASE WHEN kind = 0 THEN ROW_NUMBER() OVER (PARTITION BY day, visitor, visit, kind ORDER BY time DESC, id DESC) END AS nth_last
-    FROM hits WHERE visitor IS NOT NULL
-    WINDOW in_order AS (PARTITION BY day, visitor, visit ORDER BY time, id)
-), visits AS (
-    SELECT day, visitor, visit,
-           SUM(CASE WHEN kind = 0 THEN 1 ELSE 0 END) AS page_views,
-           MAX(time) - MIN(time) AS duration,
-           MIN(first_source) AS source, MIN(first_campaign) AS campaign,
-           MAX(CASE WHEN nth = 1 THEN page END) AS entry, MAX(CASE WHEN nth_last = 1 THEN page END) AS leaving,
-           COUNT(*) AS hits
-    FROM places GROUP BY day, visitor, visit
-)"""
-)
-
-TOTALS: Final = f"""/* reports.totals */{_VISITS}
-SELECT (SELECT COUNT(*) FROM (SELECT DISTINCT day, visitor FROM visits) AS v) AS visitors,
-       COUNT(*) AS visits,
-       COALESCE(SUM(CASE WHEN page_views = 1 THEN 1 ELSE 0 END), 0) AS bounces,
-       COALESCE(SUM(duration), 0) AS milliseconds
-FROM visits"""
-
-HIT_TOTALS: Final = f"""/* reports.hit_totals */
-SELECT COALESCE(SUM(CASE WHEN {_PEOPLE} AND hit.kind = 0 THEN 1 ELSE 0 END), 0) AS page_views,
-       COALESCE(SUM(CASE WHEN {_PEOPLE} AND hit.kind = 1 THEN 1 ELSE 0 END), 0) AS downloads,
-       COALESCE(SUM(CASE WHEN {_BOTS} THEN 1 ELSE 0 END), 0) AS bot_hits
-FROM hit JOIN agent ON agent.id = hit.agent WHERE hit.day BETWEEN :first AND :last"""
-
-_PAGE: Final = "page.site || page.path"
-_SOURCE: Final = "CASE WHEN source.address <> '' THEN source.address WHEN source.kind <> '' THEN source.kind ELSE 'direct' END"
-VISIT_DIMENSIONS: Final = {
-    "entry": ("JOIN page ON page.id = visits.entry", _PAGE),
-    "exit": ("JOIN page ON page.id = visits.leaving", _PAGE),
-    "source": ("JOIN source ON source.id = visits.source", _SOURCE),
-    "medium": ("JOIN source ON source.id = visits.source", "CASE WHEN source.kind = '' THEN 'direct' ELSE source.kind END"),
-    "campaign": ("JOIN campaign ON campaign.id = visits.campaign AND campaign.value <> ''", "campaign.value"),
-}
-HIT_DIMENSIONS: Final = {
-    "page": ("JOIN page ON page.id = hits.page WHERE hits.kind = 0", _PAGE),
-    "download": ("JOIN page ON page.id = hits.page WHERE hits.kind = 1", _PAGE),
-    "site": ("JOIN page ON page.id = hits.page", "page.site"),
-    "country": ("", "hits.country"),
-    "browser": ("", "hits.browser"),
-    "os": ("", "hits.os"),
-    "device": ("", "hits.device"),
-    "language": ("JOIN language ON language.id = hits.language", "language.value"),
-    "status": ("", "hits.status"),
-    "kind": ("", "hits.kind"),
-    "day": ("", "hits.day"),
-    "bot": ("", "hits.bot"),
-}
-
-
-def by_visit(dimension: str) -> str:
-    """One row for each value that a visit has as a whole."""
-    join, value = VISIT_DIMENSIONS[dimension]
-    return f"""/* reports.by_{dimension} */{_VISITS}
-SELECT {value} AS value, COUNT(DISTINCT day || ':' || visitor) AS visitors, COUNT(*) AS visits,
-       SUM(page_views) AS page_views, SUM(hits) AS hits
-FROM visits {join} GROUP BY 1"""
-
-
-def by_hit(dimension: str) -> str:
-    """One row for each value that single hits have; a visit counts under each value that it has."""
-    join, value = HIT_DIMENSIONS[dimension]
-    return _by_hit(dimension, join, value)
-
-
-def by_hour(changes: int) -> str:
-    """By the hour of the owner's clock, which changes its offset from UTC `changes` times in the period.
-
-    Binds `offset_0` … and, for each change, `change_1` …: the instant (ms) from which `offset_1` … (ms) holds.
-    """
-    cases = " ".join(f"WHEN hits.time >= :change_{n} THEN :offset_{n}" for n in range(changes, 0, -1))
-    offset = f"CASE {cases} ELSE :offset_0 END" if changes else ":offset_0"
-    return _by_hit("hour", "", f"(hits.time + {offset}) % 86400000 / 3600000")
-
-
-def _by_hit(dimension: str, join: str, value: str) -> str:
-    return f"""/* reports.by_{dimension} */{_hits_of(_BOTS if dimension == "bot" else _PEOPLE)}
-SELECT {value} AS value, COUNT(DISTINCT hits.day || ':' || hits.visitor) AS visitors,
-       COUNT(DISTINCT hits.day || ':' || hits.visitor || ':' || hits.visit) AS visits,
-       SUM(CASE WHEN hits.kind = 0 THEN 1 ELSE 0 END) AS page_views, COUNT(*) AS hits
-FROM hits {join} GROUP BY 1"""
-
 
 HITS_STORED: Final = "/* status.hits */ SELECT COUNT(*) AS hits, MIN(day) AS first, MAX(day) AS last FROM hit"
 

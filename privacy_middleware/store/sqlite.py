@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from ..collect.hit import Hit
 from ..errors import SchemaTooNew, StoreError
-from . import queries
+from . import queries, statistics_queries
 
 logger = logging.getLogger("privacy_middleware")
 
@@ -75,6 +75,7 @@ class SQLiteStore:
             try:
                 connection = sqlite3.connect(f"file:{quote(str(self.path))}?{how}", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
                 self._connection = connection
+                connection.execute("PRAGMA temp_store = MEMORY")
                 check_schema(connection)
             except sqlite3.Error as error:
                 self.close()
@@ -253,7 +254,8 @@ class SQLiteStore:
     def _row(self, hit: Hit) -> tuple[Any, ...]:
         words, find = self._words, self._word
         (
-            day, time, visitor, address, method, page, site, kind, status, source, campaign, agent, language, sent, aborted, duration
+            day, time, visitor, address, method, page, site, kind, status, source, campaign, agent, language, country, sent,
+            aborted, duration,
         ) = hit  # fmt: skip
         return (
             day,
@@ -268,6 +270,7 @@ class SQLiteStore:
             words["campaign"].get((campaign,)) or find("campaign", (campaign,)),
             words["agent"].get(agent) or find("agent", agent),
             words["language"].get((language,)) or find("language", (language,)),
+            country,
             sent,
             aborted,
             duration,
@@ -334,6 +337,8 @@ class SQLiteStore:
             found = {(row["day"], row["visitor"]): row["hits"] for day in days for row in self.rows(queries.FORGOTTEN_HITS, day=day)}
             for day in days if found else ():
                 self.connection.execute(queries.FORGET_HITS, {"day": day})
+                self.connection.execute(statistics_queries.FORGET_OPEN_ROWS, {"day": day})
+                self.connection.execute(statistics_queries.FORGET_OPEN_DAY, {"day": day})
             return found
 
     def purge(self, *, before: int, after: int = LAST_DAY, most: int = 5000) -> Iterator[int]:
@@ -347,6 +352,10 @@ class SQLiteStore:
                 purged = self.connection.execute(queries.PURGE_HITS, {"before": before, "after": after, "most": most}).rowcount
             yield purged
             if purged < most:
+                with self.transaction():
+                    self.execute(statistics_queries.MARK_PURGED, before=before)
+                    for query in statistics_queries.PUT_TOGETHER:
+                        self.execute(query, before=before, other=statistics_queries.OTHER)
                 return
 
     def purge_words(self) -> int:

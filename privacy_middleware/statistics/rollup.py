@@ -1,0 +1,277 @@
+"""Counts the hits of a day into figures by dimension and value, and days into months.
+
+A visitor is a daily pseudonym, so visitors of several days add up. A visit ends after 30 minutes without a hit and at midnight. A bounce
+is a visit of one page view. Bots are left out, but for their own dimension. The counting itself is SQL over tables in memory: SQLite lets
+Python's lock go while it counts, so that the host goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, tzinfo
+from typing import Any, Final, NamedTuple
+
+from ..collect.visitor import date_of, day_number, day_start
+from ..store import statistics_queries as queries
+from ..store.sqlite import SQLiteStore
+from ..store.statistics_queries import OTHER
+from .disclosure_control import held
+from .goals import BETWEEN, Mark
+
+DIMENSIONS: Final = (
+    "total", "page", "entry", "exit", "source", "campaign", "country", "browser", "os", "device", "language", "download", "status", "kind",
+    "hour", "site", "bot", "goal", "goal_source", "funnel",
+)  # fmt: skip
+"""The database holds their numbers: add at the end only."""
+NUMBER: Final = {name: number for number, name in enumerate(DIMENSIONS)}
+APART: Final = frozenset({"total", "country", "browser", "os", "device", "bot"})
+"""Dimensions of which each visitor has one value."""
+MOST_VALUES: Final = 200
+"""Values kept of a day and dimension; the others are put together."""
+HITS_A_PART: Final = 200_000
+"""Hits counted at one go: about 40 MB of memory."""
+OPEN, CLOSED, PURGED = range(3)
+"""The states of a day: its figures may change; they are final; and its hits are purged."""
+
+Measures = list[int]
+Table = dict[str, dict[str, Measures]]
+"""Figures by dimension and value, in the order of `queries.MEASURES`."""
+
+
+class Changed(Exception):
+    """Hits of the day were erased while it was counted."""
+
+
+class Terms(NamedTuple):
+    """On what terms days are counted."""
+
+    zone: tzinfo
+    fewest: int
+    """How many visitors it takes for a figure to be shown."""
+    marks: tuple[Mark, ...] = ()
+
+
+def count_day(store: SQLiteStore, day: int, terms: Terms, *, last: int, only: tuple[str, str] | None = None) -> Table:
+    """Count the hits of a day up to the hit `last`; `only` those of visits that have a value (dimension, value).
+
+    Raises:
+        Changed: if hits were erased meanwhile; count again.
+    """
+    hits = store.rows(queries.DAY_HITS_UP_TO, day=day, last=last)[0]["hits"]
+    parts = hits // HITS_A_PART + 1
+    table: Table = {}
+    for part in range(parts):
+        for whom, read in ((queries.PEOPLE, _read_people), (queries.BOTS, _read_bots)):
+            store.execute(queries.MAKE_PIECE)
+            try:
+                store.execute(whom, day=day, last=last, parts=parts, part=part)
+                if only:
+                    _leave_only(store, *only)
+                for dimension, rows in read(store, day, terms):
+                    _add(table.setdefault(dimension, {}), rows)
+            finally:
+                for drop in queries.DROP_PART:
+                    store.execute(drop)
+    if store.rows(queries.DAY_HITS_UP_TO, day=day, last=last)[0]["hits"] != hits:
+        raise Changed
+    return table
+
+
+def _leave_only(store: SQLiteStore, dimension: str, value: str) -> None:
+    """Leave the hits of those visits that have a value."""
+    store.execute(queries.MAKE_VISITS)
+    store.execute(queries.leave_only(dimension), value=value)
+    store.execute(queries.DROP_PART[1])
+
+
+def _read_people(store: SQLiteStore, day: int, terms: Terms) -> Iterable[tuple[str, Iterable[tuple[Any, ...]]]]:
+    store.execute(queries.MAKE_VISITS)
+    for dimension in queries.OF_VISITS:
+        yield dimension, _rows(store, queries.of_visits(dimension))
+    yield "total", _rows(store, queries.NOBODYS)
+    for dimension in queries.OF_HITS:
+        if dimension != "bot":
+            yield dimension, _rows(store, queries.of_hits(dimension))
+    clock = clock_changes(day, day, terms.zone)
+    yield "hour", _rows(store, queries.by_hour(len(clock) // 2), **clock)
+    if terms.marks:
+        yield from _read_marks(store, terms.marks)
+
+
+def _read_bots(store: SQLiteStore, _: int, __: Terms) -> Iterable[tuple[str, Iterable[tuple[Any, ...]]]]:
+    yield "bot", _rows(store, queries.of_hits("bot"))
+
+
+def _read_marks(store: SQLiteStore, marks: tuple[Mark, ...]) -> Iterable[tuple[str, Iterable[tuple[Any, ...]]]]:
+    store.execute(queries.MAKE_MARKS)
+    store.execute(queries.CLEAR_MARKS)
+    store.execute(queries.MAKE_REACHED)
+    pages = store.rows(queries.ALL_PAGES)
+    store.connection.executemany(
+        queries.ADD_MARK,
+        [(mark.number, page["id"], mark.kind, *statuses, mark.begins)
+         for mark in marks for page in pages if mark.path.fullmatch(page["path"]) for statuses in mark.statuses],
+    )  # fmt: skip
+    store.execute(queries.REACH)
+    for mark in marks:
+        if not mark.begins:
+            store.execute(queries.STEP_ON, next=mark.number, before=mark.number + 1)
+    names = {mark.number: mark.name for mark in marks}
+    yield "goal", [(names[number], *rest) for number, *rest in _rows(store, queries.GOALS)]
+    by_source = [(value.partition(BETWEEN), rest) for value, *rest in _rows(store, queries.GOALS_BY_SOURCE, between=BETWEEN)]
+    yield "goal_source", [(names[int(goal)] + BETWEEN + source, *rest) for (goal, _, source), rest in by_source]
+    yield "funnel", [(names[number], *rest) for number, *rest in _rows(store, queries.FUNNELS)]
+
+
+def _rows(store: SQLiteStore, query: str, **values: Any) -> list[tuple[Any, ...]]:
+    return store.connection.execute(query, values).fetchall()
+
+
+def _add(found: dict[str, Measures], rows: Iterable[tuple[Any, ...]]) -> None:
+    for value, *measures in rows:
+        if value is None or not any(measures):
+            continue
+        key = str(value)
+        found[key] = [a + b for a, b in zip(found[key], measures, strict=True)] if key in found else list(measures)
+
+
+# --- keeping ---------------------------------------------------------------------------------------------------------------
+
+
+def keep_day(store: SQLiteStore, day: int, table: Table, terms: Terms, *, state: int, last: int, now: int) -> None:
+    """Put the figures of a day in the place of those from before, in a transaction of the caller's.
+
+    Of a day whose hits were purged before (`PURGED`), what came in since, by an import, is added, and purged as well.
+    """
+    counted = store.rows(queries.DAY_HITS_UP_TO, day=day, last=last)[0]["hits"]
+    for dimension in DIMENSIONS:
+        rows = table.get(dimension, {})
+        if state == PURGED:
+            before = store.connection.execute(queries.ROWS_OF_DAY, {"dimension": NUMBER[dimension], "day": day}).fetchall()
+            rows = {value: list(measures) for value, measures in rows.items()}
+            _add(rows, before)
+        store.execute(queries.CLEAR_DAY_OF, dimension=NUMBER[dimension], day=day)
+        _write(store, dimension, day, rows, terms.fewest, are_few_kept=state != PURGED)
+    if state == PURGED:
+        store.execute(queries.PURGE_DAY_HITS, day=day, last=last)
+    store.execute(queries.SET_DAY, day=day, state=state, hits=counted, last=last, made=now)
+    for query in queries.CLEAR_MONTH:
+        store.execute(query, month=month_of(day))
+
+
+def _write(store: SQLiteStore, dimension: str, day: int, rows: Mapping[str, Measures], fewest: int, *, are_few_kept: bool) -> None:
+    kept = bounded(rows, MOST_VALUES)
+    hidden = hidden_values(dimension, kept, fewest)
+    if hidden and not are_few_kept:
+        kept = put_together(kept, hidden)
+    store.connection.executemany(
+        queries.ADD_ROW,
+        [(NUMBER[dimension], day, value, value in hidden or value == OTHER, *measures) for value, measures in kept.items()],
+    )
+
+
+def bounded(rows: Mapping[str, Measures], most: int) -> dict[str, Measures]:
+    """Keep the rows with the most visitors, then hits; put the others together under `OTHER`."""
+    order = sorted(rows, key=lambda value: (value == OTHER, -rows[value][0], -rows[value][5], value))
+    kept = {value: rows[value] for value in order[:most] if value != OTHER}
+    return put_together(rows, set(rows) - set(kept))
+
+
+def put_together(rows: Mapping[str, Measures], values: set[str]) -> dict[str, Measures]:
+    """Move values, and what was put together before, to `OTHER`, as the last row."""
+    others = [measures for value, measures in rows.items() if value in values or value == OTHER]
+    kept = {value: measures for value, measures in rows.items() if value not in values and value != OTHER}
+    return kept | ({OTHER: [sum(column) for column in zip(*others, strict=True)]} if others else {})
+
+
+def hidden_values(dimension: str, rows: Mapping[str, Measures], fewest: int) -> set[str]:
+    """Return the values of a day, or of a month, that have too few visitors to be shown."""
+    groups: dict[str, dict[str, int]] = {}
+    for value, measures in rows.items():
+        if value != OTHER:
+            groups.setdefault(value.partition(BETWEEN)[0] if BETWEEN in value else "", {})[value] = weight(measures)
+    rest = weight(rows[OTHER]) if OTHER in rows else 0
+    return {value for group in groups.values() for value in held(group, fewest=fewest, apart=dimension in APART, rest=rest)}
+
+
+def weight(measures: Measures) -> int:
+    """Return how many people a row may tell of: where nobody is told apart, each hit may be somebody."""
+    return measures[0] or measures[5]
+
+
+def hold_again(store: SQLiteStore, day: int, fewest: int) -> None:
+    """Decide anew what of a day is shown, in a transaction of the caller's: the owner has set another number."""
+    for dimension in DIMENSIONS:
+        rows = {
+            value: measures
+            for value, *measures in store.connection.execute(queries.ROWS_OF_DAY, {"dimension": NUMBER[dimension], "day": day})
+        }
+        hidden = hidden_values(dimension, rows, fewest)
+        for value in rows:
+            is_held = value in hidden or value == OTHER
+            store.execute(queries.SET_HELD, held=is_held, dimension=NUMBER[dimension], day=day, value=value)
+
+
+# --- months ----------------------------------------------------------------------------------------------------------------
+
+
+def month_of(day: int) -> int:
+    """Return the number of a day's month: twelve times the year, and the months since January."""
+    on = date_of(day)
+    return 12 * on.year + on.month - 1
+
+
+def days_of_month(month: int) -> tuple[int, int]:
+    """Return the first and the last day of a month."""
+    year, index = divmod(month, 12)
+    following = date(year + (index == 11), (index + 1) % 12 + 1, 1)
+    return day_number(date(year, index + 1, 1)), day_number(following) - 1
+
+
+def close_month(store: SQLiteStore, month: int, fewest: int) -> None:
+    """Sum up the days of a month, in a transaction of the caller's; what was too few on each day is shown if it is enough in the month."""
+    first, last = days_of_month(month)
+    for dimension in DIMENSIONS:
+        shown: dict[str, Measures] = {}
+        rest: dict[str, Measures] = {}
+        found = store.connection.execute(queries.MONTH_ROWS, {"dimension": NUMBER[dimension], "first": first, "last": last})
+        for value, is_held, *measures in found.fetchall():
+            (rest if is_held else shown)[value] = measures
+        hidden = hidden_values(dimension, rest, fewest) | {OTHER}
+        for value, measures in rest.items():
+            _add(shown, [(OTHER if value in hidden else value, *measures)])
+        rows = [(NUMBER[dimension], month, value, *measures) for value, measures in bounded(shown, MOST_VALUES).items()]
+        store.connection.executemany(queries.ADD_MONTHLY, rows)
+    store.execute(queries.ADD_MONTH, month=month)
+
+
+# --- the owner's clock -----------------------------------------------------------------------------------------------------
+
+
+def clock_changes(first: int, last: int, zone: tzinfo) -> dict[str, int]:
+    """Return the offsets from UTC in a period, as `queries.by_hour` binds them: `offset_0`, and `change_n`, `offset_n` (ms)."""
+    begin, end = day_start(first, zone), day_start(last + 1, zone)
+    values = {"offset_0": _offset(begin, zone)}
+    hour = begin
+    while hour < end:
+        following = min(hour + 86_400_000, end)
+        if _offset(following, zone) != _offset(hour, zone):
+            instant = _change_between(hour, following, zone)
+            number = len(values) // 2 + 1
+            values |= {f"change_{number}": instant, f"offset_{number}": _offset(instant, zone)}
+        hour = following
+    return values
+
+
+def _change_between(before: int, after: int, zone: tzinfo) -> int:
+    """Find the instant at which the offset changes, to the second, by halving."""
+    offset = _offset(before, zone)
+    while after - before > 1000:
+        middle = (before + after) // 2000 * 1000
+        before, after = (middle, after) if _offset(middle, zone) == offset else (before, middle)
+    return after
+
+
+def _offset(instant: int, zone: tzinfo) -> int:
+    offset = datetime.fromtimestamp(instant / 1000, UTC).astimezone(zone).utcoffset()
+    return int(offset.total_seconds()) * 1000 if offset else 0

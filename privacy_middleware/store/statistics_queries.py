@@ -1,0 +1,241 @@
+"""The SQL of the statistics, as `queries` holds the rest: counting a day's hits, keeping the figures, and reading them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- counting a day --------------------------------------------------------------------------------------------------------
+# A visit ends after 30 minutes (1,800,000 ms) without a hit, and at midnight, where the pseudonym ends. A day is counted in parts, each of
+# some of its visitors, whose figures add up; tables of the connection itself (TEMP, in memory) hold one part at a time.
+
+OTHER: Final = "\x01"
+"""The value under which values are put together that are not shown; no page, source or browser is called so."""
+MEASURES: Final = ("visitors", "visits", "page_views", "bounces", "milliseconds", "hits", "sent", "aborted")
+_PART: Final = "(abs(hit.visitor % :parts) = :part OR (hit.visitor IS NULL AND :part = 0))"
+
+DROP_PART: Final = ("DROP TABLE IF EXISTS temp.piece", "DROP TABLE IF EXISTS temp.visits", "DROP TABLE IF EXISTS temp.reached")
+MAKE_PIECE: Final = """/* rollup.piece */
+CREATE TEMP TABLE piece (
+    place INTEGER PRIMARY KEY, visitor INTEGER, visit INTEGER, id INTEGER, time INTEGER, kind INTEGER, page INTEGER, status INTEGER,
+    source INTEGER, campaign INTEGER, agent INTEGER, language INTEGER, country TEXT, sent INTEGER, aborted INTEGER
+)"""
+
+
+def fill_piece(whom: str) -> str:
+    """Number the visits of a part's people, or of its bots."""
+    return f"""/* rollup.piece */
+WITH ordered AS (
+    SELECT hit.*,
+           CASE WHEN hit.time - LAG(hit.time) OVER (PARTITION BY hit.visitor ORDER BY hit.time, hit.id) <= 1800000
+                THEN 0 ELSE 1 END AS begins
+    FROM hit JOIN agent ON agent.id = hit.agent
+    WHERE hit.day = :day AND hit.id <= :last AND agent.bot {whom} '' AND {_PART}
+)
+INSERT INTO piece
+SELECT ROW_NUMBER() OVER in_order, visitor, CASE WHEN visitor IS NOT NULL THEN SUM(begins) OVER in_order END,
+       id, time, kind, page, status, source, campaign, agent, language, country, sent, aborted
+FROM ordered WINDOW in_order AS (ORDER BY visitor, time, id ROWS UNBOUNDED PRECEDING)"""
+
+
+PEOPLE: Final = fill_piece("=")
+BOTS: Final = fill_piece("<>")
+
+MAKE_VISITS: Final = """/* rollup.visits */
+CREATE TEMP TABLE visits AS
+SELECT whole.*, begun.source, begun.campaign, entry.page AS entry, leaving.page AS leaving
+FROM (
+    SELECT visit, visitor, SUM(kind = 0) AS page_views, MAX(time) - MIN(time) AS duration, COUNT(*) AS hits, SUM(sent) AS sent,
+           SUM(aborted) AS aborted, MIN(place) AS first, MIN(CASE WHEN kind = 0 THEN place END) AS first_view,
+           MAX(CASE WHEN kind = 0 THEN place END) AS last_view
+    FROM piece WHERE visit IS NOT NULL GROUP BY visit, visitor
+) AS whole
+JOIN piece AS begun ON begun.place = whole.first
+LEFT JOIN piece AS entry ON entry.place = whole.first_view
+LEFT JOIN piece AS leaving ON leaving.place = whole.last_view"""
+
+_PAGE: Final = "page.site || page.path"
+_SOURCE: Final = """CASE WHEN source.kind = '' AND source.address = '' THEN 'direct'
+    ELSE source.kind || ' ' || source.address END"""
+OF_VISITS: Final = {
+    "total": ("", "''"),
+    "entry": ("JOIN page ON page.id = visits.entry", _PAGE),
+    "exit": ("JOIN page ON page.id = visits.leaving", _PAGE),
+    "source": ("JOIN source ON source.id = visits.source", _SOURCE),
+    "campaign": ("JOIN campaign ON campaign.id = visits.campaign AND campaign.value <> ''", "campaign.value"),
+}
+_AGENT: Final = "JOIN agent ON agent.id = piece.agent"
+OF_HITS: Final = {
+    "page": ("JOIN page ON page.id = piece.page WHERE piece.kind = 0", _PAGE),
+    "download": ("JOIN page ON page.id = piece.page WHERE piece.kind = 1", _PAGE),
+    "site": ("JOIN page ON page.id = piece.page", "page.site"),
+    "country": ("", "piece.country"),
+    "browser": (_AGENT, "agent.browser"),
+    "os": (_AGENT, "agent.os"),
+    "device": (_AGENT, "agent.device"),
+    "language": ("JOIN language ON language.id = piece.language", "language.value"),
+    "status": ("", "piece.status"),
+    "kind": ("", "piece.kind"),
+    "bot": (_AGENT, "agent.bot"),
+}
+
+
+def of_visits(dimension: str) -> str:
+    """One row for each value that a visit has as a whole."""
+    join, value = OF_VISITS[dimension]
+    return f"""/* rollup.{dimension} */
+SELECT {value} AS value, COUNT(DISTINCT visits.visitor), COUNT(*), SUM(page_views), SUM(page_views = 1), SUM(duration), SUM(hits),
+       SUM(sent), SUM(aborted)
+FROM visits {join} GROUP BY 1"""
+
+
+def of_hits(dimension: str) -> str:
+    """One row for each value that single hits have; a visit counts under each value that it has."""
+    join, value = OF_HITS[dimension]
+    return _of_hits(dimension, join, value)
+
+
+def leave_only(dimension: str) -> str:
+    """Take out the hits of all visits that do not have a value (`:value`) of a dimension."""
+    table, (join, value) = ("visits", OF_VISITS[dimension]) if dimension in OF_VISITS else ("piece", OF_HITS[dimension])
+    word = "AND" if " WHERE " in join else "WHERE"
+    have = f"SELECT {table}.visit FROM {table} {join} {word} CAST({value} AS TEXT) = :value AND {table}.visit IS NOT NULL"
+    return f"/* filters.only */ DELETE FROM temp.piece WHERE visit IS NULL OR visit NOT IN ({have})"
+
+
+def by_hour(changes: int) -> str:
+    """By the hour of the owner's clock, which changes its offset from UTC `changes` times within the day.
+
+    Binds `offset_0` … and, for each change, `change_1` …: the instant (ms) from which `offset_1` … (ms) holds.
+    """
+    cases = " ".join(f"WHEN piece.time >= :change_{n} THEN :offset_{n}" for n in range(changes, 0, -1))
+    offset = f"CASE {cases} ELSE :offset_0 END" if changes else ":offset_0"
+    return _of_hits("hour", "", f"(piece.time + {offset}) % 86400000 / 3600000")
+
+
+def _of_hits(dimension: str, join: str, value: str) -> str:
+    return f"""/* rollup.{dimension} */
+SELECT {value} AS value, COUNT(DISTINCT piece.visitor), COUNT(DISTINCT piece.visit), SUM(piece.kind = 0), 0, 0, COUNT(*),
+       SUM(piece.sent), SUM(piece.aborted)
+FROM piece {join} GROUP BY 1"""
+
+
+NOBODYS: Final = """/* rollup.total */
+SELECT '' AS value, 0, 0, COALESCE(SUM(kind = 0), 0), 0, 0, COUNT(*), COALESCE(SUM(sent), 0), COALESCE(SUM(aborted), 0)
+FROM piece WHERE visitor IS NULL"""
+
+MAKE_REACHED: Final = "/* rollup.goals */ CREATE TEMP TABLE reached (goal INTEGER, visit INTEGER, place INTEGER, hits INTEGER)"
+MAKE_MARKS: Final = """/* rollup.goals */
+CREATE TEMP TABLE IF NOT EXISTS goal_page (goal INTEGER, page INTEGER, kind INTEGER, least INTEGER, most INTEGER, begins INTEGER)"""
+CLEAR_MARKS: Final = "/* rollup.goals */ DELETE FROM temp.goal_page"
+ADD_MARK: Final = "/* rollup.goals */ INSERT INTO goal_page VALUES (?, ?, ?, ?, ?, ?)"
+ALL_PAGES: Final = "/* rollup.goals */ SELECT id, path FROM page"
+_MATCH: Final = (
+    """goal_page.page = piece.page AND goal_page.kind = piece.kind AND piece.status BETWEEN goal_page.least AND goal_page.most"""
+)
+REACH: Final = f"""/* rollup.goals */
+INSERT INTO reached
+SELECT goal_page.goal, piece.visit, MIN(piece.place), COUNT(*) FROM goal_page JOIN piece ON {_MATCH}
+WHERE goal_page.begins = 1 GROUP BY goal_page.goal, piece.visit"""
+GOALS: Final = """/* rollup.goals */
+SELECT reached.goal AS value, COUNT(DISTINCT visits.visitor), COUNT(reached.visit), 0, 0, 0, SUM(reached.hits), 0, 0
+FROM reached LEFT JOIN visits ON visits.visit = reached.visit WHERE reached.goal >= 0 GROUP BY 1"""
+GOALS_BY_SOURCE: Final = f"""/* rollup.goals */
+SELECT reached.goal || :between || {_SOURCE} AS value, COUNT(DISTINCT visits.visitor), COUNT(*), 0, 0, 0, SUM(reached.hits), 0, 0
+FROM reached JOIN visits ON visits.visit = reached.visit JOIN source ON source.id = visits.source WHERE reached.goal >= 0 GROUP BY 1"""
+STEP_ON: Final = f"""/* rollup.funnels */
+INSERT INTO reached
+SELECT :next, piece.visit, MIN(piece.place), COUNT(*)
+FROM reached JOIN piece ON piece.visit = reached.visit AND piece.place > reached.place JOIN goal_page ON {_MATCH}
+WHERE reached.goal = :before AND goal_page.goal = :next GROUP BY piece.visit"""
+FUNNELS: Final = """/* rollup.funnels */
+SELECT reached.goal AS value, COUNT(DISTINCT visits.visitor), COUNT(*), 0, 0, 0, SUM(reached.hits), 0, 0
+FROM reached JOIN visits ON visits.visit = reached.visit WHERE reached.goal < 0 GROUP BY 1"""
+
+# --- keeping the figures ---------------------------------------------------------------------------------------------------
+
+DAY_HITS: Final = "/* rollup.day */ SELECT COUNT(*) AS hits, COALESCE(MAX(id), 0) AS last FROM hit WHERE day = :day"
+DAY_HITS_UP_TO: Final = "/* rollup.day */ SELECT COUNT(*) AS hits FROM hit WHERE day = :day AND id <= :last"
+HIT_DAYS: Final = """/* rollup.due */
+WITH RECURSIVE days (day) AS (
+    SELECT MIN(day) FROM hit UNION ALL SELECT (SELECT MIN(hit.day) FROM hit WHERE hit.day > days.day) FROM days WHERE days.day IS NOT NULL
+)
+SELECT days.day, COALESCE(day.state, 0) AS state, COALESCE(day.last, -1) AS counted,
+       (SELECT MAX(id) FROM hit WHERE hit.day = days.day) AS last
+FROM days LEFT JOIN day ON day.day = days.day WHERE days.day IS NOT NULL"""
+DAYS: Final = "/* rollup.days */ SELECT day, state, hits, last, made FROM day WHERE day BETWEEN :first AND :last ORDER BY day"
+OLDEST_DAY: Final = "/* filters.weeks */ SELECT MIN(day) AS day FROM hit"
+FIRST_DAY: Final = "/* reports.first */ SELECT MIN(day) AS day FROM day"
+SET_DAY: Final = """/* rollup.keep */
+INSERT INTO day (day, state, hits, last, made) VALUES (:day, :state, :hits, :last, :made)
+ON CONFLICT (day) DO UPDATE SET state = excluded.state, hits = excluded.hits, last = excluded.last, made = excluded.made"""
+CLEAR_DAY_OF: Final = "/* rollup.keep */ DELETE FROM rollup WHERE dimension = :dimension AND day = :day"
+FORGET_OPEN_ROWS: Final = """/* recorder.forget */
+DELETE FROM rollup WHERE day = :day AND EXISTS (SELECT 1 FROM day WHERE day.day = rollup.day AND day.state = 0)"""
+FORGET_OPEN_DAY: Final = "/* recorder.forget */ DELETE FROM day WHERE day = :day AND state = 0"
+ADD_ROW: Final = f"""/* rollup.keep */
+INSERT INTO rollup (dimension, day, value, held, {", ".join(MEASURES)}) VALUES ({", ".join("?" * (4 + len(MEASURES)))})"""
+ROWS_OF_DAY: Final = f"/* rollup.add */ SELECT value, {', '.join(MEASURES)} FROM rollup WHERE dimension = :dimension AND day = :day"
+SET_HELD: Final = "/* rollup.hold */ UPDATE rollup SET held = :held WHERE dimension = :dimension AND day = :day AND value = :value"
+PURGE_DAY_HITS: Final = "/* rollup.add */ DELETE FROM hit WHERE day = :day AND id <= :last"
+PUT_TOGETHER: Final = (
+    f"""/* purge.figures */
+INSERT INTO rollup (dimension, day, value, held, {", ".join(MEASURES)})
+SELECT dimension, day, :other, 1, {", ".join(f"SUM({name})" for name in MEASURES)} FROM rollup
+WHERE held AND value <> :other AND day IN (SELECT day FROM day WHERE state = 2 AND day < :before) GROUP BY dimension, day
+ON CONFLICT (dimension, day, value) DO UPDATE SET {", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in MEASURES)}""",
+    """/* purge.figures */
+DELETE FROM rollup WHERE held AND value <> :other AND day IN (SELECT day FROM day WHERE state = 2 AND day < :before)""",
+)
+"""What too few had in common is not kept longer than the visits themselves."""
+MARK_PURGED: Final = "/* purge.hits */ UPDATE day SET state = 2 WHERE day < :before AND state = 1"
+FIRST_UNCLOSED: Final = """/* purge.hits */
+SELECT MIN(hit.day) AS day FROM hit WHERE hit.day < :before AND NOT EXISTS (
+    SELECT 1 FROM day WHERE day.day = hit.day AND day.state > 0)"""
+
+MONTHS: Final = "/* rollup.months */ SELECT month FROM month ORDER BY month"
+ADD_MONTH: Final = "/* rollup.months */ INSERT INTO month (month) VALUES (:month)"
+CLEAR_MONTH: Final = (
+    "/* rollup.months */ DELETE FROM monthly WHERE month = :month",
+    "/* rollup.months */ DELETE FROM month WHERE month = :month",
+)
+ADD_MONTHLY: Final = f"""/* rollup.months */
+INSERT INTO monthly (dimension, month, value, {", ".join(MEASURES)}) VALUES ({", ".join("?" * (3 + len(MEASURES)))})"""
+_SUMS: Final = ", ".join(f"SUM({name}) AS {name}" for name in MEASURES)
+MONTH_ROWS: Final = f"""/* rollup.months */
+SELECT value, held, {_SUMS} FROM rollup WHERE dimension = :dimension AND day BETWEEN :first AND :last GROUP BY value, held"""
+
+# --- reading them ----------------------------------------------------------------------------------------------------------
+# Of a day that goes on, figures are rounded down to multiples of the fewest visitors shown: so two looks do not tell of one visitor.
+
+_PLAIN: Final = ", ".join(MEASURES)
+_OF_DAY: Final = ", ".join(f"rollup.{name}" for name in MEASURES)
+_ROUNDED: Final = ", ".join(f"rollup.{name} - rollup.{name} % :fewest" for name in MEASURES)
+_WEIGHT: Final = "CASE WHEN rollup.visitors > 0 THEN rollup.visitors ELSE rollup.hits END"
+
+
+def panel(segments: int) -> str:
+    """The figures by value of whole months and of `segments` stretches of days (`first_0`, `last_0` …)."""
+    parts = [f"SELECT value, {_PLAIN} FROM monthly WHERE dimension = :dimension AND month BETWEEN :first_month AND :last_month"]
+    for n in range(segments):
+        of_days = f"""FROM rollup JOIN day ON day.day = rollup.day
+    WHERE dimension = :dimension AND rollup.day BETWEEN :first_{n} AND :last_{n}"""
+        parts += [
+            f"SELECT CASE WHEN held THEN :other ELSE value END AS value, {_OF_DAY} {of_days} AND day.state > 0",
+            f"SELECT value, {_ROUNDED} {of_days} AND day.state = 0 AND NOT held AND value <> :other AND {_WEIGHT} >= :fewest",
+        ]
+    return f"/* reports.panel */ SELECT value, {_SUMS} FROM ({' UNION ALL '.join(parts)}) AS shown GROUP BY value"
+
+
+NOW: Final = """/* now.visitors */
+SELECT COUNT(DISTINCT hit.visitor) AS visitors, COUNT(CASE WHEN hit.kind = 0 THEN 1 END) AS page_views
+FROM hit JOIN agent ON agent.id = hit.agent WHERE hit.day >= :day AND hit.time >= :since AND agent.bot = ''"""
+NOW_PAGES: Final = """/* now.pages */
+SELECT page.site || page.path AS value, COUNT(DISTINCT hit.visitor) AS visitors
+FROM hit JOIN agent ON agent.id = hit.agent JOIN page ON page.id = hit.page
+WHERE hit.day >= :day AND hit.time >= :since AND hit.kind = 0 AND agent.bot = '' GROUP BY 1"""
+BY_DAY: Final = f"""/* reports.by_day */
+SELECT rollup.day, day.state, rollup.held, {_OF_DAY}
+FROM rollup JOIN day ON day.day = rollup.day
+WHERE dimension = :dimension AND value = :value AND rollup.day BETWEEN :first AND :last ORDER BY rollup.day"""
+MONTHLY: Final = f"""/* reports.by_month */
+SELECT month, {_PLAIN} FROM monthly WHERE dimension = :dimension AND value = :value AND month BETWEEN :first AND :last ORDER BY month"""
