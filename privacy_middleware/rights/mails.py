@@ -170,6 +170,12 @@ def mind(office: Office, kind: str, id_: bytes, *, lifted: bool = False) -> Mail
     )  # fmt: skip
 
 
+def sign_in(office: Office, link: str) -> Mail:
+    """Send the owner a link to sign in."""
+    return _to_owner(office, "sign_in", "Sign in", "Open this page, and press the button there. The link works once, within 15 minutes.",
+                     Link(link), "If you did not ask for it, you need not do anything.")  # fmt: skip
+
+
 def lost(office: Office, kind: str, id_: bytes | None) -> Mail:
     """Tell the owner that a person did not get a mail."""
     return _to_owner(office, "lost", "A mail about a data request could not be delivered",

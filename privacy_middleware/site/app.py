@@ -12,8 +12,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..privacy import Privacy
+from .desk import DeskPages
+from .owner import OwnerPages
 from .pages import HEADERS, Pages, base_path
 from .requests import request_routes
+from .sign_in import SignIn
 from .visitor import NOT_OURS, visitor_routes
 
 _STYLE_HEADERS: Final = {"cache-control": "max-age=3600", "x-content-type-options": "nosniff"}
@@ -21,7 +24,7 @@ _STYLE_HEADERS: Final = {"cache-control": "max-age=3600", "x-content-type-option
 
 def _keep_token(request: Request, response: Response) -> Response:
     """The path of a page that is not there may hold a token, and something more."""
-    return Pages.private(response) if "/requests/" in request.url.path else response
+    return Pages.private(response) if {"requests", "owner"} & set(request.url.path.split("/")) else response
 
 
 def make_site(privacy: Privacy) -> ASGIApp:
@@ -46,8 +49,17 @@ def make_site(privacy: Privacy) -> ASGIApp:
     async def show_style(_: Request) -> Response:
         return Response(style, media_type="text/css", headers=_STYLE_HEADERS)
 
+    sign_in = SignIn(privacy, pages)
+    owner = OwnerPages(privacy, pages, sign_in)
     app = Starlette(
-        routes=[*visitor_routes(privacy, pages), *request_routes(privacy, pages), Route("/style.css", show_style, methods=["GET"])],
+        routes=[
+            *visitor_routes(privacy, pages),
+            *request_routes(privacy, pages),
+            *sign_in.routes(),
+            *owner.routes(),
+            *DeskPages(privacy, owner, sign_in).routes(),
+            Route("/style.css", show_style, methods=["GET"]),
+        ],
         exception_handlers={404: not_found, 405: not_allowed, 403: not_ours, 413: too_long},
     )
     app.router.redirect_slashes = False  # it would build the address from the Host header

@@ -6,6 +6,7 @@ nor the same week without the filter, or with other values, tells of a single vi
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -49,15 +50,17 @@ class Filters:
         self.terms = terms
         self._week = lru_cache(maxsize=WEEKS_IN_MEMORY)(self._count_week)
         self._store: SQLiteStore | None = None
+        self._counting = threading.Lock()
 
     def figures(self, store: SQLiteStore, only: Only, *, first: int, last: int) -> Filtered | None:
         """Return the figures of the whole weeks within a period of which single hits are kept; None if there is no such week."""
         weeks = weeks_within(store, first, last)
         if not weeks:
             return None
-        self._store = store
-        tables = [(week, self._week(only, week, self._state_of(store, week))) for week in weeks]
-        self._store = None
+        with self._counting:
+            self._store = store
+            tables = [(week, self._week(only, week, self._state_of(store, week))) for week in weeks]
+            self._store = None
         panels: dict[str, list[Row]] = {}
         for dimension in {dimension for _, table in tables for dimension in table}:
             panels[dimension] = self._summed(dimension, [table.get(dimension, {}) for _, table in tables])

@@ -96,6 +96,7 @@ def purge_word(table: str) -> str:
 
 IMPORTED: Final = "/* access_log.imported */ SELECT lines, digest FROM imported"
 ADD_IMPORTED: Final = "/* access_log.imported */ INSERT INTO imported (lines, digest) VALUES (:lines, :digest) ON CONFLICT DO NOTHING"
+STATEMENTS: Final = "/* owner.statement */ SELECT digest, since FROM statement ORDER BY since DESC, digest"
 STATEMENT: Final = "/* versions.current */ SELECT digest, since FROM statement ORDER BY since DESC, digest LIMIT 1"
 ADD_STATEMENT: Final = """/* versions.current */
 INSERT INTO statement (digest, since) VALUES (:digest, :since) ON CONFLICT (digest) DO UPDATE SET since = excluded.since"""
@@ -156,11 +157,14 @@ FORGET_LOOKUP: Final = "/* keys.abandon */ UPDATE subject SET lookup = NULL WHER
 LAST_AUDIT: Final = "/* audit.chain */ SELECT chain FROM audit ORDER BY id DESC LIMIT 1"
 ADD_AUDIT: Final = """/* audit.add */
 INSERT INTO audit (time, actor, action, object, subject, chain) VALUES (:time, :actor, :action, :object, :subject, :chain)"""
+LAST_AUDITED: Final = "/* owner.audit */ SELECT time, actor, action, object FROM audit ORDER BY id DESC LIMIT :most"
 AUDITED: Final = "/* audit.read */ SELECT id, time, actor, action, object, subject, chain FROM audit ORDER BY id"
 AUDITED_OF: Final = (
     "/* overview.accesses */ SELECT id, time, actor, action FROM audit WHERE subject = :subject OR instr(object, :named) > 0"
 )
 
+COUNTS: Final = """/* owner.counts */
+SELECT name, SUM(amount) AS amount FROM counter WHERE day BETWEEN :first AND :last GROUP BY name ORDER BY name"""
 FORM_COUNTS: Final = """/* funnel.counts */
 SELECT name, SUM(amount) AS amount FROM counter WHERE name LIKE 'form.%' AND day BETWEEN :first AND :last GROUP BY name ORDER BY name"""
 

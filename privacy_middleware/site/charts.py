@@ -1,0 +1,95 @@
+"""Computes charts as plain shapes for the templates: inline SVG needs no script, and a table stands behind each."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import lru_cache
+from importlib import resources
+from typing import Any, Final, NamedTuple
+
+WIDTH: Final = 720
+HEIGHT: Final = 180
+SHADES: Final = 5
+
+
+class Column(NamedTuple):
+    """One column of a chart, in the chart's own units, from its top left corner."""
+
+    label: str
+    amount: int
+    second: int
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Chart(NamedTuple):
+    """Columns over a line, with a scale."""
+
+    columns: list[Column]
+    top: int
+    """What the highest line of the scale stands for."""
+    line: str
+    """The points of a second line: page views."""
+    marks: list[tuple[float, str]]
+    """Where below the columns stands which label."""
+
+
+def chart(points: Sequence[tuple[str, int, int]]) -> Chart:
+    """Return the chart of (label, amount, second amount)."""
+    top = _round_up(max([1, *(max(amount, second) for _, amount, second in points)]))
+    step = WIDTH / max(1, len(points))
+    columns = []
+    for number, (label, amount, second) in enumerate(points):
+        height = HEIGHT * amount / top
+        gap = min(4.0, step * 0.2)
+        columns.append(Column(label, amount, second, _(number * step + gap / 2), _(HEIGHT - height), _(step - gap), _(height)))
+    line = " ".join(f"{_((number + 0.5) * step)},{_(HEIGHT - HEIGHT * second / top)}" for number, (*__, second) in enumerate(points))
+    every = max(1, math.ceil(len(points) / 7))
+    marks = [(_((number + 0.5) * step), short(label)) for number, (label, *__) in enumerate(points) if number % every == 0]
+    return Chart(columns, top, line, marks)
+
+
+def _(number: float) -> float:
+    return round(number, 1)
+
+
+def short(label: str) -> str:
+    """Write `2026-05-04` as `4 May`, and leave everything else as it is."""
+    try:
+        on = date.fromisoformat(label)
+    except ValueError:
+        return label
+    return f"{on.day} {on:%b}"
+
+
+def _round_up(number: int) -> int:
+    """Return the next number that reads well on a scale."""
+    size: int = 10 ** (len(str(number)) - 1)
+    return next(size * step for step in (1, 2, 3, 4, 5, 6, 8, 10) if size * step >= number)
+
+
+class World(NamedTuple):
+    """The outlines of countries (Natural Earth, public domain), and their names (ISO 3166)."""
+
+    width: int
+    height: int
+    shapes: dict[str, str]
+    names: dict[str, str]
+
+
+@lru_cache(maxsize=1)
+def world() -> World:
+    """Return the map; it is read once."""
+    found: dict[str, Any] = json.loads((resources.files(__package__) / "world.json").read_text(encoding="utf-8"))
+    return World(**found)
+
+
+def shades(amounts: Mapping[str, int]) -> dict[str, int]:
+    """Return for each country how dark it is, from 1 to `SHADES`: by the root of its amount, so that small ones can be told apart."""
+    most = max(amounts.values(), default=0)
+    return {code: max(1, math.ceil(SHADES * math.sqrt(amount / most))) for code, amount in amounts.items() if amount > 0}

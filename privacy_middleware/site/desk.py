@@ -1,0 +1,248 @@
+"""The officer's pages: data requests, submissions, recipients, statement, audit, state. GET shows, POST acts."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from starlette.requests import Request as Call
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..access import Role
+from ..collect.treatment import in_words
+from ..collect.visitor import date_of
+from ..errors import PrivacyError, VaultError
+from ..privacy import Privacy
+from ..record import submissions
+from ..record.submissions import Stored
+from ..rights import audit, requests
+from ..rights.mails import ASKED, NAMES
+from ..rights.requests import DAY, Request
+from ..settings import effective
+from ..store import queries
+from ..store.sqlite import SQLiteStore
+from ..waiting import answer_of
+from .owner import OwnerPages
+from .sign_in import SignIn, form_of, see
+
+ACTOR: Final = "the owner (page)"
+SOON_DAYS: Final = 7
+MOST_ROWS: Final = 200
+LAST_DAY: Final = 2**31
+
+
+class DeskPages:
+    """The pages for who may see more than statistics."""
+
+    def __init__(self, privacy: Privacy, owner: OwnerPages, sign_in: SignIn) -> None:
+        self.privacy = privacy
+        self.owner = owner
+        self.sign_in = sign_in
+        self.office = privacy.office
+        self.clock: Callable[[], float] = time.time
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+
+        def route(path: str, page: Any, *methods: str) -> Route:
+            return self.sign_in.route(f"/owner/{path}", page, role="officer", methods=methods or ("GET",))
+
+        return [
+            route("requests", self.requests),
+            route("requests/{id}", self.request, "GET", "POST"),
+            route("submissions", self.submissions),
+            route("submissions/{id}", self.submission, "GET", "POST"),
+            route("recipients", self.recipients),
+            route("statement", self.statement),
+            route("audit", self.audit),
+            route("state", self.state),
+        ]
+
+    # --- data requests -----------------------------------------------------------------------------------------------------
+
+    async def requests(self, call: Call, role: Role) -> Response:
+        """List data requests, the next deadline first."""
+        found = await self.owner.read(requests.find_all)
+        now = self._now()
+        rows = [
+            {
+                "id": one.id.hex(), "kind": NAMES[one.kind], "state": one.state.replace("_", " "), "received": self._date(one.created),
+                "due": self._date(one.due), "closed": self._date(one.closed), "is_open": one.is_open, "failed": one.tries,
+                "left": (one.due - now) // DAY, "is_soon": one.is_open and one.due - now < SOON_DAYS * DAY,
+            }
+            for one in sorted(found, key=lambda one: (not one.is_open, one.due if one.is_open else -(one.closed or 0)))
+        ]  # fmt: skip
+        return self._page(call, "requests.html", role, here="requests", rows=rows[:MOST_ROWS], more=max(0, len(rows) - MOST_ROWS))
+
+    async def request(self, call: Call, role: Role) -> Response:
+        """Open a request, which is noted; a POST decides."""
+        fault = ""
+        if call.method == "POST":
+            sent = await form_of(call, self.privacy.settings.base_url)
+            fault = await self._in_store(lambda store: self._decide(store, call.path_params["id"], sent))
+            if not fault:
+                return see(call, f"requests/{call.path_params['id']}")
+        shown = await self._in_store(lambda store: self._open_request(store, call.path_params["id"]))
+        if shown is None:
+            return self._not_found(call)
+        return self._page(call, "request.html", role, here="requests", status=409 if fault else 200, fault=fault, **shown)
+
+    def _decide(self, store: SQLiteStore, id_: str, sent: dict[str, str]) -> str:
+        """Do what was pressed; returns what is wrong with it, or ""."""
+        text, action, now = sent.get("text", "").strip(), sent.get("action", ""), self._now()
+        if action in ("refuse", "extend") and not text:
+            return "Please write the reason: the law asks for one, and the person reads it."
+        decisions: dict[str, Callable[[Request], object]] = {
+            "approve": lambda found: requests.approve(self.office, store, found, actor=ACTOR, answer=text, now=now),
+            "refuse": lambda found: requests.refuse(self.office, store, found, actor=ACTOR, reason=text, now=now),
+            "extend": lambda found: requests.extend(self.office, store, found, actor=ACTOR, reason=text, now=now),
+            "lift": lambda found: requests.lift(self.office, store, found, actor=ACTOR, now=now),
+        }
+        if action not in decisions:
+            return "The form was sent without a choice. Press one of the buttons."
+        try:
+            with store.transaction():
+                found = requests.find_one(store, id_)
+                if found is not None:
+                    decisions[action](found)
+        except PrivacyError as error:
+            return str(error)
+        return ""
+
+    def _open_request(self, store: SQLiteStore, id_: str) -> dict[str, Any] | None:
+        found = requests.find_one(store, id_)
+        if found is None:
+            return None
+        try:
+            who, problem = requests.particulars(self.office, store, found), ""
+        except PrivacyError as error:
+            who, problem = None, str(error)
+        with store.transaction():
+            about = f"{found.kind} {found.id.hex()}"
+            audit.note(store, now=self._now(), actor=ACTOR, action="show request", about=about, subject=found.lookup)
+        edits = [(f"{edit.form}, {edit.field}", in_words(edit.old), in_words(edit.new)) for edit in who.edits] if who else []
+        in_force = bool(found.lookup and found.closed and store.rows(queries.IN_FORCE, lookup=found.lookup, closed=found.closed))
+        dates = {"received": found.created, "confirmed": found.confirmed, "to be answered by": found.due, "closed": found.closed}
+        return {
+            "asked": found, "kind": NAMES[found.kind], "asks": ASKED[found.kind], "who": who, "problem": problem, "edits": edits,
+            "dates": {name: self._date(instant) for name, instant in dates.items() if instant is not None},
+            "steps": store.rows(queries.STEPS, request=found.id), "in_force": in_force, "state": found.state.replace("_", " "),
+        }  # fmt: skip
+
+    # --- submissions -------------------------------------------------------------------------------------------------------
+
+    async def submissions(self, call: Call, role: Role) -> Response:
+        """List what was sent with forms, by purpose; nothing of it is opened."""
+        purpose = call.query_params.get("purpose", "")
+
+        def look(store: SQLiteStore) -> tuple[Counter[str], list[Stored]]:
+            everything = submissions.find(store, first=0, last=LAST_DAY)
+            usable = [stored for stored in everything if not submissions.is_restricted(store, stored)]
+            return Counter(stored.purpose for stored in usable), [stored for stored in usable if purpose in ("", stored.purpose)]
+
+        counts, found = await self.owner.read(look)
+        rows = [self._facts(stored) for stored in reversed(found[-MOST_ROWS:])]
+        more = max(0, len(found) - MOST_ROWS)
+        return self._page(call, "submissions.html", role, here="submissions", rows=rows, more=more, counts=counts, purpose=purpose)
+
+    async def submission(self, call: Call, role: Role) -> Response:
+        """Open a submission, which is noted; a POST notes that it is answered."""
+
+        def act(store: SQLiteStore) -> dict[str, Any] | None:
+            stored = submissions.find_one(store, call.path_params["id"])
+            if stored is None or submissions.is_restricted(store, stored):
+                return None
+            with store.transaction():
+                if call.method == "POST":
+                    submissions.answer(store, stored, now=self._now())
+                action = "answer" if call.method == "POST" else "show"
+                subject = submissions.lookup_of(store, stored)
+                audit.note(store, now=self._now(), actor=ACTOR, action=action, about=stored.id.hex(), subject=subject)
+            try:
+                instant, values = submissions.read(store, self.privacy.keys.vault, stored)
+            except VaultError as error:
+                return {"facts": self._facts(stored), "values": {}, "problem": str(error), "at": ""}
+            shown = {name: [in_words(value) for value in found] for name, found in values.items()}
+            return {"facts": self._facts(stored), "values": shown, "problem": "", "at": self._instant(instant)}
+
+        if call.method == "POST":
+            await form_of(call, self.privacy.settings.base_url)
+        opened = await self._in_store(act)
+        if opened is None:
+            return self._not_found(call)
+        if call.method == "POST":
+            return see(call, f"submissions/{call.path_params['id']}")
+        return self._page(call, "submission.html", role, here="submissions", labels=self._labels(opened["facts"]["form"]), **opened)
+
+    def _labels(self, form: str) -> dict[str, str]:
+        found = next((one for one in self.privacy.declaration.forms if one.name == form), None)
+        return {name: field.label or name for name, field in found.fields.items()} if found else {}
+
+    def _facts(self, stored: Stored) -> dict[str, Any]:
+        return {
+            "id": stored.id.hex(), "date": date_of(stored.day).isoformat(), "form": stored.form, "purpose": stored.purpose,
+            "outcome": stored.outcome, "answered": self._date(stored.answered), "kept_until": date_of(stored.expires - 1).isoformat(),
+        }  # fmt: skip
+
+    # --- what is in force --------------------------------------------------------------------------------------------------
+
+    async def recipients(self, call: Call, role: Role) -> Response:
+        """Show who gets data, as it is declared."""
+        return self._page(call, "recipients.html", role, here="recipients", recipients=self.privacy.declaration.recipients)
+
+    async def statement(self, call: Call, role: Role) -> Response:
+        """Show the versions of the statement."""
+        found = await self.owner.read(lambda store: store.rows(queries.STATEMENTS))
+        rows = [(row["digest"].hex()[:12], self._date(row["since"])) for row in found]
+        return self._page(call, "versions.html", role, here="statement", rows=rows)
+
+    async def audit(self, call: Call, role: Role) -> Response:
+        """Show who looked at what and decided what, the newest first, and whether the chain of entries is whole."""
+
+        def look(store: SQLiteStore) -> tuple[list[dict[str, Any]], audit.Verified]:
+            return store.rows(queries.LAST_AUDITED, most=MOST_ROWS), audit.verify(store)
+
+        found, verified = await self.owner.read(look)
+        rows = [(self._instant(row["time"]), row["actor"], row["action"], row["object"]) for row in found if row["action"]]
+        return self._page(call, "audit.html", role, here="audit", rows=rows, verified=verified)
+
+    async def state(self, call: Call, role: Role) -> Response:
+        """Show what was dropped and why, the queue, and the settings in force."""
+
+        def look(store: SQLiteStore) -> tuple[dict[str, int], dict[str, Any]]:
+            counted = store.rows(queries.COUNTS, first=0, last=LAST_DAY)
+            return {row["name"]: row["amount"] for row in counted}, store.rows(queries.HITS_STORED)[0]
+
+        counters, stored = await self.owner.read(look)
+        dropped = {name.removeprefix("dropped."): n for name, n in counters.items() if name.startswith("dropped.")}
+        faults = {name.partition(".")[2]: n for name, n in counters.items() if name.startswith(("fault.", "mail."))}
+        days = (date_of(stored["first"]).isoformat(), date_of(stored["last"]).isoformat()) if stored["hits"] else ()
+        values = {"dropped": dropped, "faults": faults, "stored": stored["hits"], "days": days, "queue": len(self.privacy.recorder.queue)}
+        return self._page(call, "state.html", role, here="state", settings=effective(self.privacy.settings), **values)
+
+    # --- shared ------------------------------------------------------------------------------------------------------------
+
+    def _page(self, call: Call, template: str, role: Role, *, here: str, status: int = 200, **values: Any) -> Response:
+        return self.owner.render(call, f"owner/{template}", role, here=here, status=status, **values)
+
+    def _not_found(self, call: Call) -> Response:
+        return self.owner.pages.render(call, "not_found.html", status=404)
+
+    async def _in_store(self, work: Callable[[SQLiteStore], Any]) -> Any:
+        return await answer_of(self.privacy.recorder.submit(work))
+
+    def _now(self) -> int:
+        return int(self.clock() * 1000)
+
+    def _date(self, instant: int | None) -> str:
+        return self._local(instant).date().isoformat() if instant is not None else ""
+
+    def _instant(self, instant: int | None) -> str:
+        return self._local(instant).strftime("%Y-%m-%d %H:%M") if instant is not None else ""
+
+    def _local(self, instant: int) -> datetime:
+        return datetime.fromtimestamp(instant / 1000, self.privacy.settings.zone)

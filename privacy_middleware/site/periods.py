@@ -1,0 +1,109 @@
+"""Reads from an address which days the owner looks at, and which are compared with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Final, NamedTuple
+from urllib.parse import urlencode
+
+from ..collect.visitor import date_of, day_number
+from ..errors import PrivacyError
+
+LONGEST_DAYS: Final = 10 * 366
+NAMES: Final = {
+    "today": "Today",
+    "yesterday": "Yesterday",
+    "7d": "7 days",
+    "30d": "30 days",
+    "month": "This month",
+    "last-month": "Last month",
+    "12m": "12 months",
+}
+DEFAULT: Final = "30d"
+
+
+class Faulty(PrivacyError):
+    """An address names no period."""
+
+
+class Period(NamedTuple):
+    """Whole days of the owner's, both included."""
+
+    name: str
+    """One of `NAMES`, or "" if it was given by its days."""
+    first: int
+    last: int
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return NAMES.get(self.name, "") or f"{in_words(self.first)} to {in_words(self.last)}"
+
+    @property
+    def days(self) -> int:
+        """How many days it has."""
+        return self.last - self.first + 1
+
+    @property
+    def before(self) -> Period:
+        """The period of the same length before it."""
+        return Period("", self.first - self.days, self.first - 1)
+
+    @property
+    def query(self) -> str:
+        """How an address names it."""
+        days = {"from": date_of(self.first).isoformat(), "to": date_of(self.last).isoformat()}
+        return urlencode({"period": self.name} if self.name else days)
+
+
+def read_period(query: Mapping[str, str], today: int) -> Period:
+    """Return the period that an address names.
+
+    Raises:
+        Faulty: if it names none; the text says how to write it.
+    """
+    if query.get("from") or query.get("to"):
+        first, last = (_day(query.get(name) or query.get(other, "")) for name, other in (("from", "to"), ("to", "from")))
+        if first > last:
+            raise Faulty("The first day is after the last. Swap them.")
+        if last - first > LONGEST_DAYS:
+            raise Faulty("That are more than ten years. Choose fewer days.")
+        return Period("", first, last)
+    name = query.get("period", DEFAULT)
+    if name not in NAMES:
+        raise Faulty(f"There is no such period. Known are {', '.join(NAMES)}.")
+    return named(name, today)
+
+
+def named(name: str, today: int) -> Period:
+    """Return a period of `NAMES`."""
+    on = date_of(today)
+    this_month = on.replace(day=1)
+    spans = {
+        "today": (on, on),
+        "yesterday": (on - timedelta(1), on - timedelta(1)),
+        "7d": (on - timedelta(6), on),
+        "30d": (on - timedelta(29), on),
+        "month": (this_month, on),
+        "last-month": ((this_month - timedelta(1)).replace(day=1), this_month - timedelta(1)),
+        "12m": (date(on.year - (on.month < 12), on.month % 12 + 1, 1), on),
+    }
+    first, last = spans[name]
+    return Period(name, day_number(first), day_number(last))
+
+
+def in_words(day: int) -> str:
+    """Write a day as people do."""
+    on = date_of(day)
+    return f"{on.day} {on:%B %Y}"
+
+
+def _day(text: str) -> int:
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        raise Faulty("A day is written like 2026-05-01.") from None
+    if not 1970 < found.year <= 2100:
+        raise Faulty("That is not within the years 1971 to 2100.")
+    return day_number(found)
