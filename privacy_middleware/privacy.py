@@ -30,6 +30,7 @@ from .rights.clerk import Clerk
 from .rights.erasure import SOURCES, to_replay
 from .rights.office import Office
 from .rights.postman import Postman
+from .rights.report_mails import ReportMails
 from .settings import Settings, load_settings
 from .sources import DataSource
 from .statement.text import write_statement
@@ -105,9 +106,15 @@ class Privacy:
         self.postman = Postman(SQLiteStore(settings.database_path), self.office, count=self.recorder.count)
         self.terms = Terms(settings.zone, settings.suppress_below, marks(declaration.goals, declaration.funnels, declaration.forms))
         self.bookkeeper = Bookkeeper(
-            SQLiteStore(settings.database_path), self.terms, retention_days=settings.retention_days, count=self.recorder.count
+            SQLiteStore(settings.database_path),
+            self.terms,
+            retention_days=settings.retention_days,
+            publishes=settings.publish,
+            count=self.recorder.count,
         )
         self.recorder.duties += [self.clerk.look, self.postman.look, self.bookkeeper.look]
+        if settings.report != "none":
+            self.recorder.duties.append(ReportMails(self.office).look)
         self.statement_since: int | None = None
         """Since when (epoch milliseconds) this statement is in force; None until the database was opened."""
 
@@ -203,6 +210,12 @@ def _smtp(settings: Settings, declaration: Declaration) -> Send | None:
 def _check_host(settings: Settings, declaration: Declaration, host: Host) -> None:
     problems = [Countries(settings.geoip_db).check()] if settings.geoip_db else []
     problems = list(filter(None, problems))
+    if settings.publish and find_spec("opendp") is None:
+        problems.append("PRIVACY_PUBLISH is set, and opendp is not installed; `pip install 'privacy-middleware[publish]'`")
+    if settings.owner_password_hash.startswith("$argon2") and find_spec("argon2") is None:
+        problems.append("PRIVACY_OWNER_PASSWORD_HASH is of Argon2, and that is not installed; `pip install 'privacy-middleware[argon2]'`")
+    if settings.report != "none" and not (settings.owner_email or declaration.controller.email):
+        problems.append("PRIVACY_REPORT is set, and nothing says whom to mail it to; set PRIVACY_OWNER_EMAIL, or controller.email")
     if settings.smtp_url and not (settings.mail_from or declaration.controller.email):
         problems.append("PRIVACY_SMTP_URL is set, and nothing says whom mails are from; set PRIVACY_MAIL_FROM, or controller.email")
     try:

@@ -27,6 +27,8 @@ LONGEST_SHOWN: Final = 200
 
 AddressForm = Literal["truncated", "none", "full"]
 Deadlines = Literal["gdpr", "uk", "ccpa"]
+FEWEST_PUBLIC: Final = 10
+"""No figure below this is published, whatever the owner may see."""
 REQUEST_DAYS: Final = 400
 """How long a closed data request is kept."""
 

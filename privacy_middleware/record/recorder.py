@@ -113,6 +113,8 @@ class Recorder(Forkable):
         self._thread: threading.Thread | None = None
         self.ready = False
         """True while the thread runs: then the hot path may append to the queue itself, up to `CAPACITY`."""
+        self.batch_seconds = 0.0
+        """How long the last batch took to be written."""
         self._closing = False
         self._busy = False
         self.ending = 0.0
@@ -386,7 +388,9 @@ class Recorder(Forkable):
         while left > 0 or self._hits:
             left -= self._make_hits(min(left, BATCH - len(self._hits)))
             if self._hits:
+                began = time.monotonic()
                 self._write(self._hits)
+                self.batch_seconds = time.monotonic() - began
                 self._hits = []
 
     def _make_hits(self, most: int) -> int:

@@ -176,6 +176,14 @@ def sign_in(office: Office, link: str) -> Mail:
                      Link(link), "If you did not ask for it, you need not do anything.")  # fmt: skip
 
 
+def report(office: Office, span: str, figures: Sequence[str], panels: Sequence[tuple[str, Sequence[str]]]) -> Mail:
+    """Send the owner the figures of a week or month."""
+    lists = [f"{title} (visitors)\n" + "\n".join(lines) for title, lines in panels]
+    page = office.page("owner/")
+    return _to_owner(office, "report", f"Visits from {span}", "\n".join(figures), *lists,
+                     *(["All figures:", Link(page)] if page else []))  # fmt: skip
+
+
 def lost(office: Office, kind: str, id_: bytes | None) -> Mail:
     """Tell the owner that a person did not get a mail."""
     return _to_owner(office, "lost", "A mail about a data request could not be delivered",

@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..privacy import Privacy
 from .desk import DeskPages
+from .figures import FiguresPages
+from .metrics import Metrics
 from .owner import OwnerPages
 from .pages import HEADERS, Pages, base_path
 from .requests import request_routes
@@ -58,6 +60,8 @@ def make_site(privacy: Privacy) -> ASGIApp:
             *sign_in.routes(),
             *owner.routes(),
             *DeskPages(privacy, owner, sign_in).routes(),
+            *FiguresPages(privacy, pages).routes(),
+            *Metrics(privacy, pages).routes(),
             Route("/style.css", show_style, methods=["GET"]),
         ],
         exception_handlers={404: not_found, 405: not_allowed, 403: not_ours, 413: too_long},

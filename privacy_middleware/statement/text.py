@@ -7,7 +7,7 @@ from typing import Final
 from ..collect.choice import COOKIE, LIFETIME_DAYS, SECURE_COOKIE
 from ..collect.hit import Rules
 from ..declaration import VISIT_ITEMS, Declaration, Item, Purpose
-from ..settings import Settings
+from ..settings import FEWEST_PUBLIC, Settings
 from .forms import form_sections, protection_points, refusal_points, title
 from .requests import request_section, rights_paragraphs
 from .section import Section, in_days, listed
@@ -27,7 +27,7 @@ def write_statement(declaration: Declaration, settings: Settings, rules: Rules) 
         *form_sections(declaration),
         _identity(declaration, settings, rules),
         _purposes(declaration),
-        _access(declaration),
+        _access(declaration, settings),
         _protection(declaration, settings, rules),
         _cookies(),
         _refusal(declaration, settings),
@@ -96,9 +96,14 @@ def _or_another(declaration: Declaration, purpose: Purpose) -> str:
     return f" (of {listed(named)}: as named there)" if named else ""
 
 
-def _access(declaration: Declaration) -> Section:
+def _access(declaration: Declaration, settings: Settings) -> Section:
     seen = "the data about visits, your data requests" + (", and what you send with forms" if declaration.forms else "")
     paragraphs = [f"Those who run this website see {seen}. We do not sell them."]
+    if settings.publish:
+        paragraphs.append(
+            f"Anonymous figures are public: how many visitors came, and of which countries, devices, browsers and systems. "
+            f"No figure below {FEWEST_PUBLIC} is shown, and each is changed a little by chance, so that it tells of nobody."
+        )
     if not declaration.recipients:
         return Section("access", "Who has access", (*paragraphs, "They are given to nobody else."))
     paragraphs.append("Others who help us to serve you get data, too:")
@@ -137,7 +142,8 @@ def _cookies() -> Section:
         (
             "We set no cookie for your visits. "
             f"Only if you decide on the page “Your choice” do we keep that decision, in a cookie named {SECURE_COOKIE} "
-            f"({COOKIE} without HTTPS), for at most {months} months. It is the same for everybody and identifies nobody.",
+            f"({COOKIE} without HTTPS), for at most {months} months. It is the same for everybody and identifies nobody. "
+            "Those who run this website get another one while they are signed in to its statistics.",
         ),
     )
 
@@ -155,7 +161,18 @@ def _refusal(declaration: Declaration, settings: Settings) -> Section:
 
 
 def _your_data(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
-    paragraphs = [f"Data about visits are deleted after {in_days(settings.retention_days)} in any case."]
+    together = (
+        ""
+        if settings.suppress_below == 1
+        else (
+            f" What fewer than {settings.suppress_below} visitors of a day have in common is not kept by itself any "
+            "longer than that: it is put together with other things."
+        )
+    )
+    paragraphs = [
+        f"Data about visits are deleted after {in_days(settings.retention_days)} in any case. What stays are figures: how "
+        f"many visitors a page, a source or a kind of browser had on a day and in a month.{together}"
+    ]
     if "visitor" in rules.items:
         paragraphs.append(
             "If you refuse on the page “Your choice”, what was noted today and yesterday under this browser's number is deleted at once; "

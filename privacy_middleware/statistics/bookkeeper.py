@@ -18,6 +18,7 @@ from ..record.purge import first_kept
 from ..record.worker import LeasedWorker
 from ..store import statistics_queries as queries
 from ..store.sqlite import SQLiteStore
+from .publish import publish_due
 from .rollup import CLOSED, OPEN, PURGED, Changed, Terms, close_month, count_day, days_of_month, hold_again, keep_day, month_of
 
 FEWEST: Final = "suppress_below"
@@ -43,11 +44,13 @@ class Bookkeeper(LeasedWorker):
         terms: Terms,
         *,
         retention_days: int,
+        publishes: bool = False,
         count: Callable[..., None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.terms = terms
         self.retention_days = retention_days
+        self.publishes = publishes
         super().__init__(store, count=count, clock=clock)
 
     def _reset(self) -> None:
@@ -113,6 +116,8 @@ class Bookkeeper(LeasedWorker):
             close_day(self.store, day, self.terms, now=now)
             self._checkpoint_due = True
         close_months(self.store, self.terms, today=self._today(now))
+        if self.publishes:
+            publish_due(self.store, fewest=self.terms.fewest)
 
     def _count_open_days(self) -> None:
         if time.monotonic() < self._pause_until:

@@ -239,3 +239,22 @@ FROM rollup JOIN day ON day.day = rollup.day
 WHERE dimension = :dimension AND value = :value AND rollup.day BETWEEN :first AND :last ORDER BY rollup.day"""
 MONTHLY: Final = f"""/* reports.by_month */
 SELECT month, {_PLAIN} FROM monthly WHERE dimension = :dimension AND value = :value AND month BETWEEN :first AND :last ORDER BY month"""
+
+# --- what is public --------------------------------------------------------------------------------------------------------
+
+DAYS_TO_PUBLISH: Final = """/* publish.days */
+SELECT day.day, COALESCE(rollup.visitors, 0) AS visitors
+FROM day LEFT JOIN rollup ON rollup.day = day.day AND rollup.dimension = 0 AND rollup.value = ''
+WHERE day.state > 0 AND NOT EXISTS (SELECT 1 FROM published WHERE published.day = day.day AND published.dimension = 'visitors')
+ORDER BY day.day"""
+MONTHS_TO_PUBLISH: Final = """/* publish.months */
+SELECT month FROM month WHERE month NOT IN (
+    SELECT amount FROM published WHERE dimension = 'month') ORDER BY month"""
+MONTH_VISITORS: Final = """/* publish.months */
+SELECT value, SUM(visitors) AS visitors FROM rollup
+WHERE dimension = :dimension AND day BETWEEN :first AND :last AND value <> :other GROUP BY value ORDER BY value"""
+ADD_PUBLISHED: Final = """/* publish.add */
+INSERT INTO published (day, dimension, value, figure, amount) VALUES (:day, :dimension, :value, :figure, :amount)
+ON CONFLICT (day, dimension, value, figure) DO NOTHING"""
+PUBLISHED: Final = """/* publish.read */
+SELECT day, dimension, value, amount FROM published WHERE figure = 'visitors' AND amount > 0 ORDER BY day, dimension, amount DESC, value"""
