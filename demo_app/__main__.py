@@ -59,8 +59,12 @@ Its privacy statement    {origin}{settings.path}/
 A visitor's choice       {origin}{settings.path}/opt-out
 Ask for one's data       {origin}{settings.path}/requests/
 The mails it "sends"     {origin}/mails
+The owner's pages        {origin}{settings.path}/owner/
 
-In another terminal, the figures, the forms' funnels, and what was sent with them:
+In another terminal, a link to sign in to the owner's pages:
+  {_command(settings, "login")}
+
+And the figures, the forms' funnels, and what was sent with them:
   {_command(settings, "stats --by page")}
   {_command(settings, "forms")}
   {_command(settings, "submissions export --form questionnaire")}
@@ -73,7 +77,7 @@ Ctrl-C stops it.
 def _command(settings: Settings, arguments: str) -> str:
     """Return a command that works in another terminal."""
     database = f"sqlite:///{settings.database_path.absolute()}"
-    variables = {"PRIVACY_DATABASE_URL": database, "PRIVACY_POLICY": settings.policy}
+    variables = {"PRIVACY_DATABASE_URL": database, "PRIVACY_POLICY": settings.policy, "PRIVACY_BASE_URL": settings.base_url}
     program = "privacy-middleware" if shutil.which("privacy-middleware") else f"{shlex.quote(sys.executable)} -m privacy_middleware"
     return " ".join([*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), program, arguments])
 

@@ -32,7 +32,7 @@ from .pages import Pages, base_path
 from .panels import BY_HITS, PANELS, TITLES, Line, Panel, cards, every_day, label
 from .panels import points as points_of
 from .periods import NAMES, Faulty, Period, in_words, read_period
-from .sign_in import SignIn
+from .sign_in import SignIn, see
 
 Result = TypeVar("Result")
 
@@ -86,6 +86,7 @@ class OwnerPages:
         """Return the routes."""
         route = self.sign_in.route
         return [
+            route("/owner", self.home),
             route("/owner/", self.dashboard),
             route("/owner/now", self.now),
             route("/owner/figures/{dimension}", self.panel),
@@ -96,6 +97,10 @@ class OwnerPages:
         ]
 
     # --- the dashboard -----------------------------------------------------------------------------------------------------
+
+    async def home(self, request: Request, _: Role) -> Response:
+        """Lead to the dashboard who leaves out the last slash."""
+        return see(request, "")
 
     async def dashboard(self, request: Request, role: Role) -> Response:
         """Show the figures of a period."""
@@ -138,11 +143,7 @@ class OwnerPages:
         days: dict[str, Any] = {"first": period.first, "last": period.last, "fewest": self.fewest}
         before = period.before
         oldest = store.rows(statistics_queries.FIRST_DAY)[0]["day"]
-        points = (
-            reports.by_day(store, **days)
-            if period.days <= LONGEST_BY_DAY
-            else reports.by_month(store, first=period.first, last=period.last)
-        )
+        points = reports.by_day(store, **days) if period.days <= LONGEST_BY_DAY else reports.every_month(store, **days)
         panels = {name: reports.rows(store, name, **days) for name in PANELS}
         known = store.rows(statistics_queries.DAYS, first=self._today(), last=self._today())
         return Figures(

@@ -64,6 +64,12 @@ class Pages:
         return response
 
     @staticmethod
+    def unlisted(response: Response) -> Response:
+        """Keep a page from search engines."""
+        response.headers["x-robots-tag"] = "noindex, nofollow"
+        return response
+
+    @staticmethod
     def say(text: str, status: int) -> Response:
         """Return one sentence in plain text."""
         return PlainTextResponse(text + "\n", status, HEADERS)

@@ -60,11 +60,11 @@ class SignIn:
             except (*UNREACHABLE, PrivacyError):
                 return self.pages.busy(request)
             if role == "officer" and own != "officer":
-                return self.pages.private(self.pages.render(request, "owner/forbidden.html", status=403, role=own))
+                return self.pages.unlisted(self.pages.render(request, "owner/forbidden.html", status=403, role=own))
             if request.method == "POST" and not is_same_origin(request, self.privacy.settings.base_url):
                 return self.pages.say(NOT_OURS, 403)
             try:
-                return self.pages.private(await page(request, own))
+                return self.pages.unlisted(await page(request, own))
             except UNREACHABLE:
                 return self.pages.busy(request)
 
@@ -105,7 +105,7 @@ class SignIn:
         return self._form(request, status=401) if await self._is_set_up() else self._nothing_here(request)
 
     def _nothing_here(self, request: Request) -> Response:
-        return self.pages.private(self.pages.render(request, "not_found.html", status=404))
+        return self.pages.unlisted(self.pages.render(request, "not_found.html", status=404))
 
     async def _is_set_up(self) -> bool:
         if self.privacy.settings.owner_password_hash or self.privacy.host.authorize or self._can_mail:
@@ -118,7 +118,7 @@ class SignIn:
 
     def _form(self, request: Request, *, status: int = 200, fault: str = "", sent: bool = False) -> Response:
         values = {"by_password": bool(self.privacy.settings.owner_password_hash), "by_mail": self._can_mail, "fault": fault, "sent": sent}
-        return self.pages.private(self.pages.render(request, "owner/sign_in.html", status=status, **values))
+        return self.pages.unlisted(self.pages.render(request, "owner/sign_in.html", status=status, **values))
 
     async def sign_in(self, request: Request) -> Response:
         """Show how to sign in; a POST signs in by password, or mails a link."""
@@ -189,7 +189,7 @@ class SignIn:
     def _signed_in(self, request: Request, token: str) -> Response:
         response = see(request, "")
         _set_cookie(request, response, token, max_age=access.LONGEST // 1000)
-        return self.pages.private(response)
+        return self.pages.unlisted(response)
 
     async def sign_out(self, request: Request) -> Response:
         """Sign out, here or everywhere."""
@@ -212,7 +212,7 @@ class SignIn:
             return self.pages.busy(request)
         response = see(request, "sign-in")
         _set_cookie(request, response, "", max_age=0)
-        return self.pages.private(response)
+        return self.pages.unlisted(response)
 
     # --- shared ------------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,10 @@ Of several workers one at a time counts, under a lease.
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -23,7 +26,7 @@ from .rollup import CLOSED, OPEN, PURGED, Changed, Terms, close_month, count_day
 
 FEWEST: Final = "suppress_below"
 """The mark under which stands how few visitors were held back when the figures were last made."""
-LATE_DAYS: Final = 2
+NICE: Final = 10
 MOST_ASKED: Final = 200
 QUICK_SECONDS: Final = 0.3
 """If counting the open days takes longer, it is not done again for twenty times as long."""
@@ -83,6 +86,10 @@ class Bookkeeper(LeasedWorker):
 
     # --- the thread --------------------------------------------------------------------------------------------------------
 
+    def _run(self) -> None:
+        give_way()
+        super()._run()
+
     def _turn(self) -> None:
         with self._turning:
             self._busy = True
@@ -135,6 +142,13 @@ class Bookkeeper(LeasedWorker):
 
     def _today(self, now: int) -> int:
         return day_of(now, self.terms.zone)
+
+
+def give_way() -> None:
+    """Let this thread have what processor time the host leaves (Linux: a thread has a priority of its own, setpriority(2))."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def days_to_close(store: SQLiteStore, *, today: int, kept: int) -> list[int]:

@@ -222,6 +222,17 @@ def by_month(store: SQLiteStore, *, first: int, last: int, dimension: str = "tot
     ]
 
 
+def every_month(store: SQLiteStore, *, first: int, last: int, fewest: int) -> list[Row]:
+    """Return the figures of each month in a period, in order; of one that goes on, or is in it in part, from its days."""
+    whole = {row.value: row for row in by_month(store, first=first, last=last)}
+    sums: dict[str, list[int]] = {}
+    for row in by_day(store, first=first, last=last, fewest=fewest):
+        amounts = sums.setdefault(row.value[:7], [0] * len(queries.MEASURES))
+        sums[row.value[:7]] = [a + getattr(row, name) for a, name in zip(amounts, queries.MEASURES, strict=True)]
+    parts = {month: Row(value=month, **dict(zip(queries.MEASURES, amounts, strict=True))) for month, amounts in sums.items()}
+    return [row for _, row in sorted({**parts, **whole}.items())]
+
+
 def stored_value(dimension: str, value: str) -> str:
     """Return a value as it is stored; the inverse of `shown_value`."""
     if dimension == _KIND:
