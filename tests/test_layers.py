@@ -16,7 +16,7 @@ LAYERS = [
     {"statement", "statistics", "sources"},
     {"rights", "access"},
     {"privacy"},
-    {"routes", "capture"},
+    {"routes", "capture", "problems"},
     {"watch"},
     {"asgi", "wsgi", "django", "site", "cli"},
     {"__init__", "__main__"},

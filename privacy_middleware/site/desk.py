@@ -17,6 +17,7 @@ from ..collect.treatment import in_words
 from ..collect.visitor import date_of
 from ..errors import PrivacyError, VaultError
 from ..privacy import Privacy
+from ..problems import problems
 from ..record import submissions
 from ..record.submissions import Stored
 from ..rights import audit, requests
@@ -213,15 +214,23 @@ class DeskPages:
     async def state(self, call: Call, role: Role) -> Response:
         """Show what was dropped and why, the queue, and the settings in force."""
 
-        def look(store: SQLiteStore) -> tuple[dict[str, int], dict[str, Any]]:
+        def look(store: SQLiteStore) -> tuple[dict[str, int], dict[str, Any], list[str]]:
             counted = store.rows(queries.COUNTS, first=0, last=LAST_DAY)
-            return {row["name"]: row["amount"] for row in counted}, store.rows(queries.HITS_STORED)[0]
+            wrong = problems(self.privacy, store)
+            return {row["name"]: row["amount"] for row in counted}, store.rows(queries.HITS_STORED)[0], wrong
 
-        counters, stored = await self.owner.read(look)
+        counters, stored, wrong = await self.owner.read(look)
         dropped = {name.removeprefix("dropped."): n for name, n in counters.items() if name.startswith("dropped.")}
         faults = {name.partition(".")[2]: n for name, n in counters.items() if name.startswith(("fault.", "mail."))}
         days = (date_of(stored["first"]).isoformat(), date_of(stored["last"]).isoformat()) if stored["hits"] else ()
-        values = {"dropped": dropped, "faults": faults, "stored": stored["hits"], "days": days, "queue": len(self.privacy.recorder.queue)}
+        values = {
+            "dropped": dropped,
+            "faults": faults,
+            "stored": stored["hits"],
+            "days": days,
+            "queue": len(self.privacy.recorder.queue),
+            "wrong": wrong,
+        }
         return self._page(call, "state.html", role, here="state", settings=effective(self.privacy.settings), **values)
 
     # --- shared ------------------------------------------------------------------------------------------------------------
