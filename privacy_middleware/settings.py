@@ -296,7 +296,7 @@ def _shown(setting: Setting, value: Any) -> str:
     if setting.name == "smtp_url":
         return re.sub(r"//.*@", "//***@", value)
     if setting.secret:
-        return f"*** ({len(value)} given)" if value else ""
+        return f"*** ({len(value)} given)" if isinstance(value, tuple) and value else "***" if value else ""
     if setting.name == "forms":
         return ",".join(str(form.get("name")) for form in value or ())
     if setting.name == "signals":

@@ -75,7 +75,7 @@ class SignIn:
         hosts = await self._role_by_host(request)
         if hosts is not None:
             return hosts
-        token = request.cookies.get(_cookie_name(request), "") or request.cookies.get(_COOKIE, "")
+        token = request.cookies.get(_cookie_name(request), "")
         if not token or len(token) > 100:
             return None
 
@@ -125,7 +125,7 @@ class SignIn:
         try:
             if not await self._is_set_up():
                 return self._nothing_here(request)
-            return self._form(request) if request.method == "GET" else await self._try(request)
+            return await self._try(request) if request.method == "POST" else self._form(request)
         except (*UNREACHABLE, PrivacyError):
             return self.pages.busy(request)
 
@@ -158,7 +158,7 @@ class SignIn:
         """Show the button that signs in by a link; a POST uses it up."""
         token = request.path_params["token"]
         try:
-            if request.method == "GET":
+            if request.method != "POST":
                 holds = await self._in_store(lambda store: access.is_link(store, self._root(store), token, now=self._now()))
                 status = 200 if holds else 404
                 return self.pages.private(self.pages.render(request, "owner/link.html", status=status, holds=holds))

@@ -25,6 +25,7 @@ DIMENSIONS: Final = (
 )  # fmt: skip
 _IN_ORDER: Final = ("day", "month", "hour", "funnel")
 _KIND: Final = "kind"
+_KIND_NUMBERS: Final = frozenset(map(str, range(len(KINDS))))
 _DOWNLOAD: Final = "download"
 
 
@@ -152,7 +153,7 @@ def shown_value(dimension: str, value: str) -> str:
         return OTHER
     if dimension == "hour":
         return f"{int(value):02d}"
-    return KINDS[int(value)] if dimension == _KIND else value
+    return KINDS[int(value)] if dimension == _KIND and value in _KIND_NUMBERS else value
 
 
 def source_name(value: str) -> str:
