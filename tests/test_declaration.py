@@ -160,14 +160,19 @@ def test_a_purpose_with_an_empty_field_is_refused(field: str):
 @given(st.sets(st.sampled_from(sorted(VISIT_ITEMS))))
 @settings(deadline=None, max_examples=50)
 def test_what_may_be_taken_is_what_is_declared(items: set[str]):
-    found, _ = load_settings({"sites": "www.example.org"}, {})
+    found, _ = load_settings({"sites": "www.example.org", "geoip_db": "countries.mmdb"}, {})
     declaration = load_declaration({"visits": {"items": sorted(items | {"time"})}})
     assert rules(found, declaration).items == items | {"time"}
 
 
 @pytest.mark.parametrize(
     ("keywords", "without"),
-    [({"ip": "none"}, {"address", "site"}), ({"ip": "none", "sites": "a.example"}, {"address"}), ({}, {"site"})],
+    [
+        ({"ip": "none"}, {"address", "site", "country"}),
+        ({"ip": "none", "sites": "a.example"}, {"address", "country"}),
+        ({}, {"site", "country"}),
+        ({"geoip_db": "countries.mmdb"}, {"site"}),
+    ],
 )
 def test_settings_only_take_away_from_the_declaration(keywords: dict[str, Any], without: set[str]):
     found, _ = load_settings(keywords, {})

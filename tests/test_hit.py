@@ -26,7 +26,7 @@ FIREFOX = b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140
 HTML = b"text/html; charset=utf-8"
 PLAIN: dict[str, Any] = {
     "time": 1_777_852_800.0,
-    "visitor": (42, b"", b"\xc0\x00\x02"),
+    "visitor": (42, b"", b"\xc0\x00\x02", "DK"),
     "method": "GET",
     "path": "/",
     "template": None,
@@ -291,7 +291,7 @@ def test_a_referrer_from_one_of_our_hosts_is_no_source():
 
 @pytest.mark.parametrize("address", [b"", b"\xc0\x00\x02"])
 def test_an_empty_address_is_none(address: bytes):
-    assert hit(visitor=(42, b"", address)).address == (address or None)
+    assert hit(visitor=(42, b"", address, "DK")).address == (address or None)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_of_the_languages_only_the_first_tag_is_kept(header: bytes, language: st
 # A canary in every field: each declared item leaves its own trace, and an undeclared one none.
 CANARIES: dict[str, Any] = PLAIN | {
     "time": 1_777_852_812.345,
-    "visitor": (987_654_321, b"identity-canary", b"\xca\xfe\x01"),
+    "visitor": (987_654_321, b"identity-canary", b"\xca\xfe\x01", "ZW"),
     "method": "DELETE",
     "path": "/page-canary",
     "query": b"utm_source=campaign-canary",
@@ -348,6 +348,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "campaign": {"campaign": ""},
     "agent": {"agent": NOBODY},
     "language": {"language": ""},
+    "country": {"country": ""},
     "bytes": {"sent": 0},
     "duration": {"duration": 0},
     "site": {"site": ""},
@@ -389,7 +390,7 @@ def test_no_canary_of_an_undeclared_item_is_anywhere_in_the_hit(items: set[str])
     text = repr(hit(rules(items, sites=["site-canary.example"]), **CANARIES))
     traces = {
         "visitor": ["987654321"], "address": ["\\xca"], "page": ["page-canary"], "status": ["418"],
-        "source": ["source-canary"], "campaign": ["campaign-canary"], "agent": ["Firefox", "Linux"], "language": ["da-DK"],
+        "source": ["source-canary"], "campaign": ["campaign-canary"], "agent": ["Firefox", "Linux"], "language": ["da-DK"], "country": ["ZW"],
         "bytes": ["777001"], "duration": ["55555"], "site": ["site-canary"],
     }  # fmt: skip
     assert "identity-canary" not in text

@@ -104,7 +104,7 @@ def meet(visitors: Visitors, address: str = "192.0.2.77", *, at: float = NOON) -
 def test_a_visitor_is_their_pseudonym_and_shortened_address_each_time():
     visitors, salt = Visitors(truncate), Salt(ONE_KEY, day=DAY, zone=UTC)
     visitors.serve(salt)
-    expected = (salt.pseudonym(identity_of("192.0.2.77", AGENT, b"example.org")), b"", b"\xc0\x00\x02")
+    expected = (salt.pseudonym(identity_of("192.0.2.77", AGENT, b"example.org")), b"", b"\xc0\x00\x02", "")
     assert meet(visitors) == meet(visitors) == expected
     assert len(visitors.serving[2]) == 1
 
@@ -114,7 +114,7 @@ def test_outside_the_salts_day_the_identity_waits_for_the_right_salt(at: float):
     visitors = Visitors(truncate)
     visitors.serve(Salt(ONE_KEY, day=DAY, zone=UTC))
     meet(visitors)
-    assert meet(visitors, at=at) == (None, identity_of("192.0.2.77", AGENT, b"example.org"), b"\xc0\x00\x02")
+    assert meet(visitors, at=at) == (None, identity_of("192.0.2.77", AGENT, b"example.org"), b"\xc0\x00\x02", "")
     assert len(visitors.serving[2]) == 1
 
 
