@@ -105,6 +105,8 @@ def may_try(store: SQLiteStore, root: bytes, network: str, *, now: int) -> bool:
     """Count one try to sign in, in a transaction of the caller's; False if there were too many."""
     hour = now // HOUR
     for name, value in (("network", network), ("all", "all")):
+        if not value:  # behind a proxy that was not declared all would share one limit
+            continue
         bucket = token_hash(root, f"sign-in tries {name}", value)[:16]
         tries = store.rows(queries.TRIES, bucket=bucket, hour=hour)
         if tries and tries[0]["amount"] >= MOST_TRIES[name]:

@@ -1,0 +1,340 @@
+"""Disclosure control under attack: whoever may see every report, of every period and with every filter, finds no single visitor."""
+
+import itertools
+import random
+from collections.abc import Iterator
+from datetime import UTC, date
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from privacy_middleware.collect.agent import Agent
+from privacy_middleware.collect.hit import Hit
+from privacy_middleware.collect.source import DIRECT, Source
+from privacy_middleware.collect.visitor import day_number
+from privacy_middleware.statistics import bookkeeper, reports
+from privacy_middleware.statistics.disclosure_control import held
+from privacy_middleware.statistics.filters import FILTERS, Filters, Only
+from privacy_middleware.statistics.live import right_now
+from privacy_middleware.statistics.reports import DIMENSIONS, Row
+from privacy_middleware.statistics.rollup import APART, Terms, days_of_month, month_of
+from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.statistics_queries import OTHER
+
+FEWEST = 3
+TERMS = Terms(UTC, FEWEST)
+MONDAY = day_number(date(2026, 5, 4))
+DAYS = 21
+LAST = MONDAY + DAYS - 1
+NOW = (LAST + 3) * 86_400_000
+CANARIES = ("/canary", "canary.example/", "utm_source=canary", "CY", "Canary")
+
+
+@pytest.fixture
+def store() -> Iterator[SQLiteStore]:
+    store = SQLiteStore(Path("privacy.db"))
+    store.open()
+    yield store
+    store.close()
+
+
+def crowd(seed: int, *, most: int) -> list[Hit]:
+    """Some visitors a day, from none to `most`, who differ in everything."""
+    draw = random.Random(seed)
+    return [
+        one
+        for day in range(MONDAY, LAST + 1)
+        for visitor in range(draw.randrange(most + 1))
+        for one in visit(
+            draw, day, 1000 * day + visitor,
+            pages=[draw.choice(["/", "/a", "/b", "/c", "/d"]) for _ in range(draw.randrange(1, 4))],
+            source=draw.choice([DIRECT, DIRECT, Source("search", "google.com/"), Source("social", "t.co/"), Source("referral", f"r{draw.randrange(9)}.example/")]),
+            campaign=draw.choice(["", "", "ref=x"]),
+            agent=Agent(draw.choice(["Firefox", "Chrome", "Chrome", "Safari"]), draw.choice(["Linux", "Windows"]), draw.choice(["desktop", "mobile"]), ""),
+            country=draw.choice(["DK", "DK", "DE", "SE"]),
+        )
+    ]  # fmt: skip
+
+
+def visit(
+    draw: random.Random, day: int, visitor: int, *, pages: list[str], source: Source, campaign: str, agent: Agent, country: str
+) -> list[Hit]:
+    start = day * 86_400_000 + draw.randrange(80_000_000)
+    return [
+        Hit(
+            day,
+            start + 1000 * n,
+            visitor,
+            None,
+            0,
+            page,
+            "",
+            0,
+            200,
+            source if n == 0 else DIRECT,
+            campaign,
+            agent,
+            "da",
+            country,
+            100,
+            0,
+            1,
+        )
+        for n, page in enumerate(pages)
+    ]
+
+
+def planted(day: int) -> list[Hit]:
+    """One visitor who is like nobody else, and looks at many pages."""
+    return visit(
+        random.Random(1), day, 7, pages=["/canary", "/", "/a"] * 3, source=Source("referral", "canary.example/"), campaign="utm_source=canary",
+        agent=Agent("Canary", "Canary", "tablet", ""), country="CY",
+    )  # fmt: skip
+
+
+def fill(store: SQLiteStore, hits: list[Hit], *, close: bool = True) -> None:
+    with store.transaction():
+        store.add_hits(hits)
+    bookkeeper.count_all(store, TERMS, now=NOW if close else LAST * 86_400_000 + 86_000_000, retention_days=3660)
+
+
+def everything(store: SQLiteStore, first: int, last: int) -> dict[str, list[Row]]:
+    found = {by: reports.rows(store, by, first=first, last=last, fewest=FEWEST) for by in DIMENSIONS}
+    return found | {"total": [reports.totals(store, first=first, last=last, fewest=FEWEST)]}
+
+
+def periods() -> list[tuple[int, int]]:
+    return [(first, last) for first in range(MONDAY, LAST + 1) for last in range(first, LAST + 1)]
+
+
+def is_safe(number: int) -> bool:
+    return not 0 < number < FEWEST
+
+
+# --- the rule itself -------------------------------------------------------------------------------------------------------
+
+numbers = st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.integers(1, 20), max_size=12)
+
+
+@given(numbers, st.integers(1, 6), st.integers(0, 8))
+@settings(deadline=None, max_examples=300)
+def test_nothing_shown_is_too_few_and_what_is_not_shown_is_not_either(visitors: dict[str, int], fewest: int, rest: int) -> None:
+    hidden = held(visitors, fewest=fewest, apart=True, rest=rest)
+    shown = {value: number for value, number in visitors.items() if value not in hidden}
+    assert all(number >= fewest for number in shown.values())
+    together = sum(visitors[value] for value in hidden) + rest
+    assert together == 0 or together >= fewest or not shown
+
+
+@given(numbers, st.integers(1, 6))
+@settings(deadline=None, max_examples=300)
+def test_where_a_visitor_may_have_several_values_the_sum_is_not_trusted(visitors: dict[str, int], fewest: int) -> None:
+    hidden = held(visitors, fewest=fewest, apart=False)
+    assert not hidden or max(visitors[value] for value in hidden) >= fewest or len(hidden) == len(visitors)
+
+
+@given(numbers)
+@settings(deadline=None, max_examples=100)
+def test_no_more_is_held_than_it_takes(visitors: dict[str, int]) -> None:
+    few = {value for value, number in visitors.items() if number < FEWEST}
+    assert len(held(visitors, fewest=FEWEST, apart=True) - few) <= 1
+
+
+def test_with_one_as_the_number_all_is_shown() -> None:
+    assert held({"a": 1, "b": 2}, fewest=1, apart=True) == set()
+
+
+# --- the attack ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [2, 6, 20])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_report_of_any_period_shows_too_few(store: SQLiteStore, seed: int, most: int) -> None:
+    fill(store, crowd(seed, most=most) + planted(MONDAY + 9))
+    for first, last in periods():
+        for by, rows in everything(store, first, last).items():
+            assert [row for row in rows if not row.is_other and not is_safe(row.visitors)] == [], (by, first, last)
+
+
+@pytest.mark.parametrize("most", [2, 6, 20])
+def test_nothing_of_a_single_visitor_is_in_any_report(store: SQLiteStore, most: int) -> None:
+    fill(store, crowd(3, most=most) + planted(MONDAY + 9))
+    filters = Filters(TERMS)
+    shown = [row.value for first, last in periods() for rows in everything(store, first, last).values() for row in rows]
+    for dimension, value in [("country", "CY"), ("browser", "Canary"), ("page", "/canary"), ("source", "referral canary.example/")]:
+        found = filters.figures(store, Only(dimension, value), first=MONDAY, last=LAST)
+        assert found is not None
+        assert (found.total.visitors, found.weeks) == (0, [])
+        assert not any(found.panels.values())
+    for by in FILTERS:
+        for row in reports.rows(store, by, first=MONDAY, last=LAST, fewest=FEWEST):
+            found = filters.figures(store, Only(by, reports.stored_value(by, row.value)), first=MONDAY, last=LAST)
+            shown += [one.value for rows in found.panels.values() for one in rows] if found else []
+    assert not [value for value in shown if any(canary in value for canary in CANARIES)]
+
+
+@pytest.mark.parametrize("most", [2, 6, 20])
+def test_the_difference_of_any_two_periods_tells_of_nobody_or_of_enough(store: SQLiteStore, most: int) -> None:
+    fill(store, crowd(4, most=most) + planted(MONDAY + 9))
+    found = {period: everything(store, *period) for period in periods()}
+    for by in found[MONDAY, LAST]:
+        for one, other in itertools.combinations(found, 2):
+            inner = one[0] >= other[0] and one[1] <= other[1]
+            if not inner and not (other[0] >= one[0] and other[1] <= one[1]):
+                continue
+            rows = [{row.value: row.visitors for row in found[period][by] if not row.is_other} for period in (one, other)]
+            for value in set(rows[0]) | set(rows[1]):
+                assert is_safe(abs(rows[0].get(value, 0) - rows[1].get(value, 0))), (by, value, one, other)
+
+
+@pytest.mark.parametrize("most", [2, 6, 20])
+def test_the_total_less_all_that_is_shown_tells_of_nobody_or_of_enough(store: SQLiteStore, most: int) -> None:
+    fill(store, crowd(5, most=most) + planted(MONDAY + 9))
+    for first, last in periods():
+        total = reports.totals(store, first=first, last=last, fewest=FEWEST).visitors
+        for by in APART - {"total", "bot"}:
+            shown = sum(row.visitors for row in reports.rows(store, by, first=first, last=last, fewest=FEWEST) if not row.is_other)
+            assert is_safe(total - shown), (by, first, last)
+
+
+def test_a_kind_of_source_tells_nothing_of_a_source_that_is_not_shown(store: SQLiteStore) -> None:
+    fill(store, crowd(6, most=20) + planted(MONDAY + 9))
+    for first, last in periods():
+        sources = {
+            row.value: row.visitors for row in reports.rows(store, "source", first=first, last=last, fewest=FEWEST) if not row.is_other
+        }
+        for row in reports.rows(store, "medium", first=first, last=last, fewest=FEWEST):
+            if not row.is_other:
+                assert row.visitors == sum(number for value, number in sources.items() if value.partition(" ")[0] == row.value)
+
+
+def test_a_month_tells_no_more_of_few_than_its_days(store: SQLiteStore) -> None:
+    draw = random.Random(7)
+    first, last = days_of_month(month_of(MONDAY))
+    agent = Agent("Firefox", "Linux", "desktop", "")
+    hits = [
+        one
+        for day in range(first, last + 1)
+        for visitor in range(draw.randrange(8))
+        for one in visit(
+            draw, day, visitor, pages=[f"/{draw.randrange(40)}"], source=DIRECT, campaign="", agent=agent, country=draw.choice("ABCDEFGH")
+        )
+    ]
+    with store.transaction():
+        store.add_hits(hits)
+    bookkeeper.count_all(store, TERMS, now=(last + 5) * 86_400_000, retention_days=3660)
+    for by in ("page", "country", "total"):
+        month = {row.value: row.visitors for row in reports.panel(store, by, first=first, last=last, fewest=FEWEST)}
+        days: dict[str, int] = {}
+        for day in range(first, last + 1):
+            for row in reports.panel(store, by, first=day, last=day, fewest=FEWEST):
+                days[row.value] = days.get(row.value, 0) + row.visitors
+        assert by != "page" or any(value not in days for value in month)
+        for value, number in month.items():
+            if value != OTHER:
+                assert is_safe(number), value
+                assert is_safe(number - days.get(value, 0)), value
+
+
+def test_two_looks_at_a_day_that_goes_on_do_not_tell_of_a_visitor_between_them(store: SQLiteStore) -> None:
+    """Between them one visitor comes: no figure changes by that one, and most do not change at all."""
+    draw = random.Random(8)
+    agent = Agent("Firefox", "Linux", "desktop", "")
+    before: dict[str, list[Row]] = {}
+    for visitor in range(30):
+        fill(store, visit(draw, LAST, visitor, pages=["/", "/a", "/b"], source=DIRECT, campaign="", agent=agent, country="DK"), close=False)
+        now = everything(store, LAST, LAST)
+        for by, rows in now.items():
+            for row in rows:
+                assert all(getattr(row, name) % FEWEST == 0 for name in ("visitors", "visits", "page_views", "hits")), by
+                old = next((one.visitors for one in before.get(by, ()) if one.value == row.value), 0)
+                assert row.visitors - old in (0, FEWEST)
+        before = now
+
+
+def test_right_now_shows_no_single_visitor(store: SQLiteStore) -> None:
+    now = LAST * 86_400_000 + 43_200_000
+    agent = Agent("Firefox", "Linux", "desktop", "")
+    for visitor in range(8):
+        page = "/canary" if visitor == 4 else "/"
+        hit = Hit(LAST, now - 1000, visitor + 1, None, 0, page, "", 0, 200, DIRECT, "", agent, "da", "DK", 1, 0, 1)
+        with store.transaction():
+            store.add_hits([hit])
+        found = right_now(store, now=now, zone=UTC, fewest=FEWEST)
+        assert found.visitors % FEWEST == found.page_views % FEWEST == 0
+        assert "/canary" not in dict(found.pages)
+    assert right_now(store, now=now + 3_600_000, zone=UTC, fewest=FEWEST).visitors == 0
+
+
+# --- filters ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_filter_and_all_that_it_leaves_out_do_not_tell_together_of_one_visitor(store: SQLiteStore) -> None:
+    """Filtered figures are multiples of the number, so that what is missing from the whole can be none as well as a few."""
+    fill(store, crowd(9, most=20) + planted(MONDAY + 9))
+    filters = Filters(TERMS)
+    for by in FILTERS:
+        for row in reports.rows(store, by, first=MONDAY, last=LAST, fewest=FEWEST):
+            if row.is_other:
+                continue
+            found = filters.figures(store, Only(by, reports.stored_value(by, row.value)), first=MONDAY, last=LAST)
+            assert found is not None
+            for rows in (*found.panels.values(), found.weeks, [found.total]):
+                for one in rows:
+                    assert all(getattr(one, name) % FEWEST == 0 for name in ("visitors", "visits", "page_views", "hits", "bounces"))
+
+
+def test_filters_look_at_whole_weeks_that_are_over_only(store: SQLiteStore) -> None:
+    fill(store, crowd(10, most=20))
+    filters = Filters(TERMS)
+    for first, last in periods():
+        found = filters.figures(store, Only("country", "DK"), first=first, last=last)
+        weeks = [monday for monday in range(MONDAY, LAST, 7) if first <= monday and monday + 6 <= last]
+        assert (found is None) == (not weeks)
+        if found:
+            assert (found.first, found.last) == (weeks[0], weeks[-1] + 6)
+
+
+def test_two_filtered_periods_differ_by_whole_weeks(store: SQLiteStore) -> None:
+    fill(store, crowd(11, most=20))
+    filters = Filters(TERMS)
+    whole = filters.figures(store, Only("browser", "Firefox"), first=MONDAY, last=LAST)
+    parts = [filters.figures(store, Only("browser", "Firefox"), first=monday, last=monday + 6) for monday in range(MONDAY, LAST, 7)]
+    assert whole is not None
+    for name in ("visitors", "visits", "page_views", "hits"):
+        assert getattr(whole.total, name) == sum(getattr(part.total, name) for part in parts if part)
+
+
+def test_what_a_filter_shows_is_what_the_visits_have(store: SQLiteStore) -> None:
+    hits = crowd(12, most=20)
+    fill(store, hits)
+    found = Filters(TERMS).figures(store, Only("browser", "Firefox"), first=MONDAY, last=MONDAY + 6)
+    assert found is not None
+    mine = [one for one in hits if one.agent.browser == "Firefox" and one.day <= MONDAY + 6]
+    exact = {country: len({one.visitor for one in mine if one.country == country}) for country in ("DK", "DE", "SE")}
+    assert {row.value: row.visitors for row in found.panels["country"]} == {
+        country: number - number % FEWEST for country, number in exact.items() if number >= FEWEST
+    }
+
+
+def test_a_week_that_an_import_adds_to_is_filtered_anew(store: SQLiteStore) -> None:
+    fill(store, crowd(13, most=20))
+    filters = Filters(TERMS)
+    before = filters.figures(store, Only("country", "DK"), first=MONDAY, last=MONDAY + 6)
+    agent = Agent("Firefox", "Linux", "desktop", "")
+    more = [visit(random.Random(n), MONDAY, -n, pages=["/"], source=DIRECT, campaign="", agent=agent, country="DK") for n in range(1, 31)]
+    fill(store, list(itertools.chain.from_iterable(more)))
+    after = filters.figures(store, Only("country", "DK"), first=MONDAY, last=MONDAY + 6)
+    assert before is not None
+    assert after is not None
+    assert after.total.visitors - before.total.visitors in (30 - FEWEST, 30, 30 + FEWEST)
+
+
+def test_of_purged_weeks_there_is_no_filter(store: SQLiteStore) -> None:
+    fill(store, crowd(14, most=20))
+    list(store.purge(before=MONDAY + 8))
+    found = Filters(TERMS).figures(store, Only("country", "DK"), first=MONDAY, last=LAST)
+    assert found is not None
+    assert found.first == MONDAY + 14
