@@ -81,7 +81,7 @@ class DeskPages:
 
     async def request(self, call: Call, role: Role) -> Response:
         """Open a request, which is noted; a POST decides."""
-        fault = ""
+        fault, sent = "", {}
         if call.method == "POST":
             sent = await form_of(call, self.privacy.settings.base_url)
             fault = await self._in_store(lambda store: self._decide(store, call.path_params["id"], sent))
@@ -90,7 +90,9 @@ class DeskPages:
         shown = await self._in_store(lambda store: self._open_request(store, call.path_params["id"]))
         if shown is None:
             return self._not_found(call)
-        return self._page(call, "request.html", role, here="requests", status=409 if fault else 200, fault=fault, **shown)
+        return self._page(
+            call, "request.html", role, here="requests", status=409 if fault else 200, fault=fault, text=sent.get("text", ""), **shown
+        )
 
     def _decide(self, store: SQLiteStore, id_: str, sent: dict[str, str]) -> str:
         """Do what was pressed; returns what is wrong with it, or ""."""
