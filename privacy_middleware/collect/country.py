@@ -30,7 +30,7 @@ class Countries:
             self._open()
         except ImportError:
             return "PRIVACY_GEOIP_DB is set, and maxminddb is not installed; `pip install 'privacy-middleware[geoip]'`"
-        except (OSError, ValueError) as error:  # its own errors are ValueErrors
+        except (OSError, ValueError, RuntimeError) as error:  # its own errors are RuntimeErrors
             return f"PRIVACY_GEOIP_DB: {self.path!r} cannot be read as an MMDB file ({type(error).__name__}); name a readable one"
         return ""
 
@@ -44,7 +44,7 @@ class Countries:
         try:
             reader = self._reader or self._open()
             found = reader.get(address)
-        except (OSError, ValueError, ImportError):  # no address, or a damaged file
+        except (OSError, ValueError, TypeError, RuntimeError, ImportError):  # no address, or a damaged file
             return ""
         return _code(found) if isinstance(found, dict) else ""
 
