@@ -43,7 +43,9 @@ from .test_recorder import until, write_lock
 from .test_request_pages import POLICY, Site
 
 PASSWORD = "a canary in the coal mine"
-HASH = access.hash_password(PASSWORD)
+SALT = "c2FsdA"
+HASH = f"scrypt:16:1:1:{SALT}:{access._text(access._scrypt(PASSWORD, access._bytes(SALT), 16, 1, 1))}"
+"""Of little cost, as no owner has it: the tests try often."""
 CANARY = "/canary-page"
 PERSON = Agent("Firefox", "Linux", "desktop", "")
 PHONE = Agent("Mobile Safari", "iOS", "mobile", "")
@@ -71,14 +73,15 @@ OFFICERS = ("requests", "submissions", "recipients", "statement", "audit", "stat
 # --- a site with figures ---------------------------------------------------------------------------------------------------
 
 
-def hit(
-    on: date, visitor: int, page: str = "/", *, hour: float = 12, kind: str = "page", source: Source = DIRECT, campaign: str = "",
-    agent: Agent = PERSON, language: str = "da", country: str = "DK", site: str = "", status: int = 200, sent: int = 0, aborted: int = 0,
-) -> Hit:  # fmt: skip
+def hit(on: date, visitor: int, page: str = "/", *, hour: float = 12, kind: str = "page", **more: Any) -> Hit:
+    """One hit on a day, of a person in Denmark who came directly; `more` are other fields of it."""
     day = day_number(on)
-    time = day_start(day, UTC) + round(hour * 3_600_000)
+    plain: dict[str, Any] = {
+        "address": None, "method": 0, "site": "", "status": 200, "source": DIRECT, "campaign": "", "agent": PERSON, "language": "da",
+        "country": "DK", "sent": 0, "aborted": 0, "duration": 0,
+    }  # fmt: skip
     return Hit(
-        day, time, visitor, None, 0, page, site, KINDS.index(kind), status, source, campaign, agent, language, country, sent, aborted, 0
+        day=day, time=day_start(day, UTC) + round(hour * 3_600_000), visitor=visitor, page=page, kind=KINDS.index(kind), **(plain | more)
     )
 
 
@@ -460,7 +463,8 @@ def try_password(browser: TestClient, password: str, **headers: str) -> Any:
     return browser.post("/privacy/owner/sign-in", data={"password": password}, headers=headers)
 
 
-def test_the_password_signs_in_as_an_officer(guarded: Site) -> None:
+def test_the_password_signs_in_as_an_officer() -> None:
+    guarded = make_site(mail=False, owner_password_hash=access.hash_password(PASSWORD))
     assert 'type="password"' in guarded.client.get("/privacy/owner/sign-in").text
     done = try_password(guarded.client, PASSWORD)
     assert (done.status_code, done.headers["location"]) == (303, "/privacy/owner/")
@@ -555,9 +559,10 @@ def test_a_link_is_mailed_to_the_owner_and_to_nobody_else() -> None:
 
 def test_links_are_mailed_ten_times_an_hour_at_most() -> None:
     site = make_site(owner_email="berta@example.net")
-    answers = [site.client.post("/privacy/owner/sign-in", data={"mail": "1"}).status_code for _ in range(12)]
+    browser = site.browser(client=("8.8.8.8", 1))
+    answers = [browser.post("/privacy/owner/sign-in", data={"mail": "1"}).status_code for _ in range(12)]
     assert answers == [200] * 10 + [429] * 2
-    assert len(site.all_mails()) == 10
+    assert [row["action"] for row in query("SELECT action FROM audit")] == ["link to sign in mailed to the owner"] * 10
 
 
 def test_nothing_is_mailed_where_no_owner_is_named(guarded: Site) -> None:
@@ -1029,7 +1034,7 @@ def test_a_file_without_rows_is_a_file_all_the_same(site: Site) -> None:
 # --- hostile visitors ------------------------------------------------------------------------------------------------------
 
 HOSTILE = [
-    "<script>alert('canary')</script>", "\"><img src=x onerror=alert(1)>", "' onmouseover='alert(1)", "javascript:alert(1)", "JaVaScRiPt&#58;alert(1)",
+    "<script>alert('canary')</script>", '"><img src=x onerror=alert(1)>', "' onmouseover='alert(1)", "javascript:alert(1)", "JaVaScRiPt&#58;alert(1)",
     "data:text/html,<script>alert(1)</script>", "=cmd|' /C calc'!A0", "@SUM(1+1)*cmd|' /C calc'!A0", "+1+cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0",
     "\t=1+1", "\r=1+1", "\n=1+1", "x;=1+1", "a\0b", "\u202egnp.exe", "{{ 7*7 }}", "{% for x in y %}", "${7*7}", "#{7*7}", "<!--", "-->", "]]>",
     "</title></svg></style><script>alert(1)</script>", "%s%n%d", "//evil.example/x", "\\\\evil", "&lt;b&gt;", "x" * 8192, "\x1f", "\x02", "\u2028", "\ufeff=1",
@@ -1417,16 +1422,15 @@ def test_no_hostile_form_value_runs(site: Site) -> None:
             assert value[:1000] in text
 
 
-def test_no_hostile_complaint_and_no_hostile_answer_runs() -> None:
-    site = make_site(limits="address=1000,network=1000,all=1000")
-    for value in HOSTILE:
-        site.confirmed("complaint", text="Why? " + value[:3000])
+def test_no_hostile_complaint_and_no_hostile_answer_runs(site: Site) -> None:
+    short = [value for value in HOSTILE if len(value) < 100]
+    site.confirmed("complaint", text="Why? " + "\n".join(short))
     officer = signed_in(site)
-    for row in query("SELECT lower(hex(id)) AS id FROM request"):
-        assert decide(officer, row["id"], "refuse", "Since {{ 7*7 }} <script>alert(1)</script>").status_code == 303
-        html = officer.get(f"/privacy/owner/requests/{row['id']}").text
-        check_harmless(html, row["id"])
-        assert "Since {{ 7*7 }}" in html
+    assert decide(officer, id_of("request"), "refuse", "Since\n" + "\n".join(short)).status_code == 303
+    html = officer.get(f"/privacy/owner/requests/{id_of('request')}").text
+    check_harmless(html, "request")
+    for value in short:
+        assert not value.isprintable() or Shown(html).text.count(value) >= 2, value
     for place in ("audit", "requests"):
         check_harmless(officer.get(f"/privacy/owner/{place}").text, place)
 
