@@ -1046,7 +1046,7 @@ TAGS = set(
 )
 ATTRIBUTES = set(
     "lang charset name content rel href class aria-label aria-current method action id aria-labelledby scope viewbox role x y x1 x2 y1 y2 width "
-    "height text-anchor points d preserveaspectratio aria-hidden type required value for aria-describedby rows maxlength colspan autocomplete".split()
+    "height text-anchor points d preserveaspectratio aria-hidden type required value for aria-describedby rows maxlength colspan autocomplete hidden role tabindex".split()
 )
 
 

@@ -81,10 +81,16 @@ def label(dimension: str, value: str) -> str:
         return value.replace(BETWEEN, ": ")
     if dimension == "medium":
         return _SOURCES.get(value, value.capitalize())
+    if dimension == "bot":
+        return _BOTS.get(value, value.capitalize())
     return value or "Not known"
 
 
 _SOURCES: Final = {"direct": "Direct, or not told", "internal": "From this website", "ai-assistant": "AI assistants"}
+_BOTS: Final = {
+    "ai-training": "AI crawlers, for training", "ai-assistant": "AI assistants, for somebody who asks", "search": "Search engines",
+    "monitoring": "Monitoring", "feed": "Feed readers", "library": "Programs and scripts", "other": "Other bots",
+}  # fmt: skip
 
 
 class Card(NamedTuple):
