@@ -98,7 +98,7 @@ def violations(page: Page) -> list[Any]:
 
 def stats(database: Path, *arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "privacy_middleware", "stats", "--format", "json", *arguments]
-    environment = {**os.environ, "PRIVACY_DATABASE_URL": f"sqlite:///{database}"}
+    environment = {**os.environ, "PRIVACY_DATABASE_URL": f"sqlite:///{database}", "PRIVACY_SUPPRESS_BELOW": "1"}
     return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
 
 

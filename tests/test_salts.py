@@ -10,7 +10,7 @@ import pytest
 from privacy_middleware.store.sqlite import SQLiteStore
 
 from .conftest import query
-from .test_recorder import IDENTITY, Clock, make_app, make_recorder, script, visit, visitors, work, write_lock
+from .test_recorder import IDENTITY, Clock, count_days, make_app, make_recorder, script, visit, visitors, work, write_lock
 
 ADDRESS, AGENT = "198.51.100.233", "Mozilla/5.0 (Canary; rv:1.2.3) QuiteUnusual/4.5"
 
@@ -196,6 +196,7 @@ def test_purged_hits_are_in_no_file() -> None:
     pseudonym = visitors()[0].to_bytes(8, "big", signed=True)
     assert where(pseudonym) != []
     recorder.close()
+    count_days()
     clock.move(days=3)
     recorder = make_recorder(clock=clock, retention_days=1)
     work(recorder, 5)

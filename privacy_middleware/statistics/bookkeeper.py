@@ -115,7 +115,7 @@ class Bookkeeper(LeasedWorker):
 
     def _close_what_is_due(self) -> None:
         now = self._now()
-        if self._is_other_number(self.store):
+        if self.store.mark(FEWEST) != self.terms.fewest:
             hold_all_again(self.store, self.terms)
         for day in self._days_to_close(self.store, now):
             if self._closing or not self._has_lease(self.store):
@@ -138,7 +138,7 @@ class Bookkeeper(LeasedWorker):
         return days_to_close(store, today=self._today(now), kept=first_kept(now, self.terms.zone, self.retention_days))
 
     def _is_other_number(self, store: SQLiteStore) -> bool:
-        return store.mark(FEWEST) != self.terms.fewest
+        return store.mark(FEWEST) != self.terms.fewest and store.rows(queries.FIRST_DAY)[0]["day"] is not None
 
     def _today(self, now: int) -> int:
         return day_of(now, self.terms.zone)
