@@ -17,13 +17,28 @@ from privacy_middleware.collect.visitor import day_number
 from privacy_middleware.declaration import Declaration, Funnel, Goal, load_declaration
 from privacy_middleware.errors import DeclarationError
 from privacy_middleware.statistics import bookkeeper, reports, rollup
+from privacy_middleware.statistics.filters import Filters, Only
 from privacy_middleware.statistics.goals import BETWEEN, marks
 from privacy_middleware.statistics.rollup import DIMENSIONS, OPEN, PURGED, Terms, bounded, days_of_month, month_of
 from privacy_middleware.store import statistics_queries as queries
 from privacy_middleware.store.sqlite import SQLiteStore
 from privacy_middleware.store.statistics_queries import OTHER
 
-from .test_reports import BOT, HALF_HOUR, Request, add, at, awkward_hits, expected_rows, expected_totals, hit, sessions, values
+from .test_reports import (
+    BOT,
+    HALF_HOUR,
+    OF_HIT,
+    OF_VISIT,
+    Request,
+    add,
+    at,
+    awkward_hits,
+    expected_rows,
+    expected_totals,
+    hit,
+    sessions,
+    values,
+)
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
 ALL = Terms(UTC, 1)
@@ -118,6 +133,56 @@ def test_every_figure_of_any_traffic_is_what_plain_python_counts(drawn: list[tup
         store.close()
         for suffix in ("", "-wal", "-shm"):
             Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_bounces_and_seconds_of_a_value_are_those_of_the_visits_that_have_it(store: SQLiteStore, seed: int) -> None:
+    hits = awkward_hits(seed, COPENHAGEN, "2026-03-28 00:00")
+    add(store, hits)
+    close(store, Terms(COPENHAGEN, 1))
+    days = [one.day for one in hits]
+    visits = sessions([one for one in hits if not one.agent.bot])
+    for by, value_of in OF_HIT.items():
+        if by in ("bot", "day"):
+            continue
+        expected: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        for visit in visits:
+            views = sum(one.kind == 0 for one in visit)
+            for value in {value_of(one, COPENHAGEN) for one in visit} - {None}:
+                expected[str(value)][0] += views == 1
+                expected[str(value)][1] += visit[-1].time - visit[0].time
+        found = reports.rows(store, by, first=min(days), last=max(days), fewest=1)
+        assert {one.value: [one.bounces, one.milliseconds] for one in found} == expected, by
+
+
+@pytest.mark.parametrize(
+    "by", ["page", "entry", "exit", "source", "medium", "country", "browser", "os", "download", "status", "kind", "hour", "goal"]
+)
+def test_a_filtered_week_is_what_plain_python_counts_of_its_visits(store: SQLiteStore, by: str) -> None:
+    monday = DAY
+    hits = [one for seed in range(4) for one in awkward_hits(seed, UTC, f"2026-05-{4 + seed:02d} 12:00")]
+    add(store, [one for one in hits if one.day < monday + 7])
+    add(store, some(1, day=monday + 6))
+    hits = [*(one for one in hits if one.day < monday + 7), *some(1, day=monday + 6)]
+    terms = Terms(UTC, 1, marks((Goal(name="b", when="/b"),), (), ()))
+    close(store, terms)
+    filters = Filters(terms)
+    visits = sessions([one for one in hits if not one.agent.bot])
+    for row_ in reports.rows(store, by, first=monday, last=monday + 6, fewest=1):
+        value = row_.value
+        if by == "goal":
+            mine = [visit for visit in visits if any(one.page == "/b" and one.kind == 0 and one.status < 400 for one in visit)]
+        elif by in OF_VISIT:
+            mine = [visit for visit in visits if OF_VISIT[by](visit) == (reports.source_name(value) if by == "source" else value)]
+        else:
+            mine = [visit for visit in visits if any(OF_HIT[by](one, UTC) == value for one in visit)]
+        found = filters.figures(store, Only(by, reports.stored_value(by, value)), first=monday, last=monday + 6)
+        assert found is not None
+        assert (found.total.visits, found.total.page_views) == (len(mine), sum(one.kind == 0 for visit in mine for one in visit)), (
+            by,
+            value,
+        )
+        assert found.total.visitors == len({(visit[0].day, visit[0].visitor) for visit in mine})
 
 
 def test_to_close_a_day_again_gives_the_same_rows(store: SQLiteStore) -> None:

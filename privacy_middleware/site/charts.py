@@ -13,6 +13,8 @@ from typing import Any, Final, NamedTuple
 WIDTH: Final = 720
 HEIGHT: Final = 180
 SHADES: Final = 5
+WIDEST: Final = 60.0
+"""Of one column: a single day is no wall."""
 
 
 class Column(NamedTuple):
@@ -46,8 +48,8 @@ def chart(points: Sequence[tuple[str, int, int]]) -> Chart:
     columns = []
     for number, (label, amount, second) in enumerate(points):
         height = HEIGHT * amount / top
-        gap = min(4.0, step * 0.2)
-        columns.append(Column(label, amount, second, _(number * step + gap / 2), _(HEIGHT - height), _(step - gap), _(height)))
+        width = min(WIDEST, step - min(4.0, step * 0.2))
+        columns.append(Column(label, amount, second, _((number + 0.5) * step - width / 2), _(HEIGHT - height), _(width), _(height)))
     line = " ".join(f"{_((number + 0.5) * step)},{_(HEIGHT - HEIGHT * second / top)}" for number, (*__, second) in enumerate(points))
     every = max(1, math.ceil(len(points) / 7))
     marks = [(_((number + 0.5) * step), short(label)) for number, (label, *__) in enumerate(points) if number % every == 0]
@@ -59,18 +61,19 @@ def _(number: float) -> float:
 
 
 def short(label: str) -> str:
-    """Write `2026-05-04` as `4 May`, and leave everything else as it is."""
+    """Write `2026-05-04` as `4 May`, `2026-05` as `May 2026`, and leave everything else as it is."""
+    is_month = len(label) == len("2026-05")
     try:
-        on = date.fromisoformat(label)
+        on = date.fromisoformat(f"{label}-01" if is_month else label)
     except ValueError:
         return label
-    return f"{on.day} {on:%b}"
+    return f"{on:%b %Y}" if is_month else f"{on.day} {on:%b}"
 
 
 def _round_up(number: int) -> int:
-    """Return the next number that reads well on a scale."""
+    """Return the next number that reads well on a scale, and so does its half."""
     size: int = 10 ** (len(str(number)) - 1)
-    return next(size * step for step in (1, 2, 3, 4, 5, 6, 8, 10) if size * step >= number)
+    return next(top for step in (1, 2, 3, 4, 5, 6, 8, 10) if (top := size * step) >= number and top % 2 == 0)
 
 
 class World(NamedTuple):

@@ -165,7 +165,7 @@ class OwnerPages:
         found = self.filters.figures(store, only, first=view.period.first, last=view.period.last)
         if found is None:
             return None
-        says = {name: rows for name in PANELS if name not in ("medium", "goal") and _says_something(rows := found.panels.get(name, []))}
+        says = {name: rows for name in PANELS if _says_something(rows := found.panels.get(name, []))}
         shown = [self._panel(name, rows, view) for name, rows in says.items()]
         countries = {row.value: row.visitors for row in found.panels.get("country", ()) if row.value}
         return Figures(

@@ -41,6 +41,16 @@ class Period(NamedTuple):
         return NAMES.get(self.name, "") or f"{in_words(self.first)} to {in_words(self.last)}"
 
     @property
+    def begins(self) -> str:
+        """Its first day (ISO 8601)."""
+        return date_of(self.first).isoformat()
+
+    @property
+    def ends(self) -> str:
+        """Its last day (ISO 8601)."""
+        return date_of(self.last).isoformat()
+
+    @property
     def days(self) -> int:
         """How many days it has."""
         return self.last - self.first + 1
@@ -53,8 +63,7 @@ class Period(NamedTuple):
     @property
     def query(self) -> str:
         """How an address names it."""
-        days = {"from": date_of(self.first).isoformat(), "to": date_of(self.last).isoformat()}
-        return urlencode({"period": self.name} if self.name else days)
+        return urlencode({"period": self.name} if self.name else {"from": self.begins, "to": self.ends})
 
 
 def read_period(query: Mapping[str, str], today: int) -> Period:

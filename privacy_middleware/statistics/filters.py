@@ -15,11 +15,12 @@ from ..collect.visitor import date_of
 from ..store import statistics_queries as queries
 from ..store.sqlite import SQLiteStore
 from ..store.statistics_queries import OTHER
-from .reports import Row, order, shown_value
+from .reports import Row, by_medium, order, shown_value
 from .rollup import CLOSED, Changed, Measures, Table, Terms, count_day, weight
 
 FILTERS: Final = (
-    "page", "entry", "exit", "source", "campaign", "country", "browser", "os", "device", "language", "download", "site", "status", "kind",
+    "page", "entry", "exit", "source", "medium", "campaign", "country", "browser", "os", "device", "language", "download", "site", "status",
+    "kind", "hour", "goal",
 )  # fmt: skip
 WEEK: Final = 7
 WEEKS_IN_MEMORY: Final = 64
@@ -64,6 +65,7 @@ class Filters:
         panels: dict[str, list[Row]] = {}
         for dimension in {dimension for _, table in tables for dimension in table}:
             panels[dimension] = self._summed(dimension, [table.get(dimension, {}) for _, table in tables])
+        panels["medium"] = by_medium(panels.get("source", ()))
         by_week = [(week, table.get("total", {}).get("")) for week, table in tables]
         shown = [Row(date_of(week).isoformat(), *_as_row(measures)) for week, measures in by_week if measures]
         total = next((row for row in panels.get("total", ()) if not row.is_other), Row("", 0, 0, 0, 0))

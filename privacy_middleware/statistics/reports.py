@@ -124,7 +124,7 @@ def rows(store: SQLiteStore, by: str, *, first: int, last: int, fewest: int) -> 
     if by in ("day", "month"):
         return by_day(store, first=first, last=last, fewest=fewest) if by == "day" else by_month(store, first=first, last=last)
     if by == "medium":
-        return _by_medium(panel(store, "source", first=first, last=last, fewest=fewest))
+        return by_medium(panel(store, "source", first=first, last=last, fewest=fewest))
     if by not in DIMENSIONS:
         raise ValueError(f"{by!r} is not a dimension; known are {', '.join(DIMENSIONS)}")
     return panel(store, by, first=first, last=last, fewest=fewest)
@@ -162,7 +162,7 @@ def source_name(value: str) -> str:
     return address or kind
 
 
-def _by_medium(sources: Sequence[Row]) -> list[Row]:
+def by_medium(sources: Sequence[Row]) -> list[Row]:
     """Sum up sources by their kind (search, social, …): so no kind can tell of a source that is not shown."""
     found: dict[str, list[int]] = {}
     for row in sources:

@@ -66,7 +66,7 @@ def count_day(store: SQLiteStore, day: int, terms: Terms, *, last: int, only: tu
             try:
                 store.execute(whom, day=day, last=last, parts=parts, part=part)
                 if only:
-                    _leave_only(store, *only)
+                    _leave_only(store, day, terms, *only)
                 for dimension, rows in read(store, day, terms):
                     _add(table.setdefault(dimension, {}), rows)
             finally:
@@ -77,15 +77,27 @@ def count_day(store: SQLiteStore, day: int, terms: Terms, *, last: int, only: tu
     return table
 
 
-def _leave_only(store: SQLiteStore, dimension: str, value: str) -> None:
+def _leave_only(store: SQLiteStore, day: int, terms: Terms, dimension: str, value: str) -> None:
     """Leave the hits of those visits that have a value."""
+    _make_visits(store)
+    clock = clock_changes(day, day, terms.zone) if dimension == "hour" else {}
+    if dimension == "goal":
+        _reach(store, terms.marks)
+        bound: Any = next((mark.number for mark in terms.marks if mark.begins and mark.name == value), None)
+    else:
+        bound = value
+    store.execute(queries.leave_only(dimension, hour=queries.local_hour(len(clock) // 2)), value=bound, **clock)
+    for drop in queries.DROP_PART[1:]:
+        store.execute(drop)
+
+
+def _make_visits(store: SQLiteStore) -> None:
     store.execute(queries.MAKE_VISITS)
-    store.execute(queries.leave_only(dimension), value=value)
-    store.execute(queries.DROP_PART[1])
+    store.execute(queries.INDEX_VISITS)
 
 
 def _read_people(store: SQLiteStore, day: int, terms: Terms) -> Iterable[tuple[str, Iterable[tuple[Any, ...]]]]:
-    store.execute(queries.MAKE_VISITS)
+    _make_visits(store)
     for dimension in queries.OF_VISITS:
         yield dimension, _rows(store, queries.of_visits(dimension))
     yield "total", _rows(store, queries.NOBODYS)
@@ -99,10 +111,21 @@ def _read_people(store: SQLiteStore, day: int, terms: Terms) -> Iterable[tuple[s
 
 
 def _read_bots(store: SQLiteStore, _: int, __: Terms) -> Iterable[tuple[str, Iterable[tuple[Any, ...]]]]:
+    _make_visits(store)
     yield "bot", _rows(store, queries.of_hits("bot"))
 
 
 def _read_marks(store: SQLiteStore, marks: tuple[Mark, ...]) -> Iterable[tuple[str, Iterable[tuple[Any, ...]]]]:
+    _reach(store, marks)
+    names = {mark.number: mark.name for mark in marks}
+    yield "goal", [(names[number], *rest) for number, *rest in _rows(store, queries.GOALS)]
+    by_source = [(value.partition(BETWEEN), rest) for value, *rest in _rows(store, queries.GOALS_BY_SOURCE, between=BETWEEN)]
+    yield "goal_source", [(names[int(goal)] + BETWEEN + source, *rest) for (goal, _, source), rest in by_source]
+    yield "funnel", [(names[number], *rest) for number, *rest in _rows(store, queries.FUNNELS)]
+
+
+def _reach(store: SQLiteStore, marks: tuple[Mark, ...]) -> None:
+    """Find which visits reach which goals, and how far they come in each funnel."""
     store.execute(queries.MAKE_MARKS)
     store.execute(queries.CLEAR_MARKS)
     store.execute(queries.MAKE_REACHED)
@@ -116,11 +139,6 @@ def _read_marks(store: SQLiteStore, marks: tuple[Mark, ...]) -> Iterable[tuple[s
     for mark in marks:
         if not mark.begins:
             store.execute(queries.STEP_ON, next=mark.number, before=mark.number + 1)
-    names = {mark.number: mark.name for mark in marks}
-    yield "goal", [(names[number], *rest) for number, *rest in _rows(store, queries.GOALS)]
-    by_source = [(value.partition(BETWEEN), rest) for value, *rest in _rows(store, queries.GOALS_BY_SOURCE, between=BETWEEN)]
-    yield "goal_source", [(names[int(goal)] + BETWEEN + source, *rest) for (goal, _, source), rest in by_source]
-    yield "funnel", [(names[number], *rest) for number, *rest in _rows(store, queries.FUNNELS)]
 
 
 def _rows(store: SQLiteStore, query: str, **values: Any) -> list[tuple[Any, ...]]:

@@ -53,6 +53,8 @@ JOIN piece AS begun ON begun.place = whole.first
 LEFT JOIN piece AS entry ON entry.place = whole.first_view
 LEFT JOIN piece AS leaving ON leaving.place = whole.last_view"""
 
+INDEX_VISITS: Final = "/* rollup.visits */ CREATE INDEX temp.visits_visit ON visits (visit)"
+
 _PAGE: Final = "page.site || page.path"
 _SOURCE: Final = """CASE WHEN source.kind = '' AND source.address = '' THEN 'direct'
     ELSE source.kind || ' ' || source.address END"""
@@ -94,29 +96,46 @@ def of_hits(dimension: str) -> str:
     return _of_hits(dimension, join, value)
 
 
-def leave_only(dimension: str) -> str:
-    """Take out the hits of all visits that do not have a value (`:value`) of a dimension."""
-    table, (join, value) = ("visits", OF_VISITS[dimension]) if dimension in OF_VISITS else ("piece", OF_HITS[dimension])
-    word = "AND" if " WHERE " in join else "WHERE"
-    have = f"SELECT {table}.visit FROM {table} {join} {word} CAST({value} AS TEXT) = :value AND {table}.visit IS NOT NULL"
+_MEDIUM: Final = ("JOIN source ON source.id = visits.source", "CASE WHEN source.kind = '' THEN 'direct' ELSE source.kind END")
+
+
+def leave_only(dimension: str, *, hour: str = "") -> str:
+    """Take out the hits of all visits that do not have a value (`:value`) of a dimension; `hour` is how a hit's hour is worked out."""
+    if dimension == "goal":
+        have = "SELECT visit FROM reached WHERE goal = :value"
+    else:
+        of_visits = {**OF_VISITS, "medium": _MEDIUM}
+        table = "visits" if dimension in of_visits else "piece"
+        join, value = ("", hour) if dimension == "hour" else {**of_visits, **OF_HITS}[dimension]
+        word = "AND" if " WHERE " in join else "WHERE"
+        have = f"SELECT {table}.visit FROM {table} {join} {word} CAST({value} AS TEXT) = :value AND {table}.visit IS NOT NULL"
     return f"/* filters.only */ DELETE FROM temp.piece WHERE visit IS NULL OR visit NOT IN ({have})"
 
 
-def by_hour(changes: int) -> str:
-    """By the hour of the owner's clock, which changes its offset from UTC `changes` times within the day.
+def local_hour(changes: int) -> str:
+    """The hour of the owner's clock, which changes its offset from UTC `changes` times within the day.
 
     Binds `offset_0` … and, for each change, `change_1` …: the instant (ms) from which `offset_1` … (ms) holds.
     """
     cases = " ".join(f"WHEN piece.time >= :change_{n} THEN :offset_{n}" for n in range(changes, 0, -1))
     offset = f"CASE {cases} ELSE :offset_0 END" if changes else ":offset_0"
-    return _of_hits("hour", "", f"(piece.time + {offset}) % 86400000 / 3600000")
+    return f"(piece.time + {offset}) % 86400000 / 3600000"
+
+
+def by_hour(changes: int) -> str:
+    """One row for each hour of the owner's clock; see `local_hour`."""
+    return _of_hits("hour", "", local_hour(changes))
 
 
 def _of_hits(dimension: str, join: str, value: str) -> str:
     return f"""/* rollup.{dimension} */
-SELECT {value} AS value, COUNT(DISTINCT piece.visitor), COUNT(DISTINCT piece.visit), SUM(piece.kind = 0), 0, 0, COUNT(*),
-       SUM(piece.sent), SUM(piece.aborted)
-FROM piece {join} GROUP BY 1"""
+SELECT part.value, COUNT(DISTINCT part.visitor), COUNT(part.visit), SUM(part.views), COALESCE(SUM(visits.page_views = 1), 0),
+       COALESCE(SUM(visits.duration), 0), SUM(part.hits), SUM(part.sent), SUM(part.aborted)
+FROM (
+    SELECT {value} AS value, piece.visit, MIN(piece.visitor) AS visitor, SUM(piece.kind = 0) AS views, COUNT(*) AS hits,
+           SUM(piece.sent) AS sent, SUM(piece.aborted) AS aborted
+    FROM piece {join} GROUP BY 1, piece.visit
+) AS part LEFT JOIN visits ON visits.visit = part.visit GROUP BY 1"""
 
 
 NOBODYS: Final = """/* rollup.total */
