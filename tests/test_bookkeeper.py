@@ -141,7 +141,7 @@ def test_to_close_it_breaks_off_a_long_count_and_the_next_process_counts(store: 
 def test_what_is_erased_while_it_is_counted_is_counted_without(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today))
-    real, calls = rollup._read_people, []
+    real, calls = rollup._read, []
 
     def erasing(counted: SQLiteStore, day: int, terms: Terms) -> Any:
         if not calls:
@@ -152,7 +152,7 @@ def test_what_is_erased_while_it_is_counted_is_counted_without(store: SQLiteStor
         calls.append(day)
         return real(counted, day, terms)
 
-    monkeypatch.setattr(rollup, "_read_people", erasing)
+    monkeypatch.setattr(rollup, "_read", erasing)
     make(clock).refresh().result(10)
     assert len(calls) == 2
     assert reports.totals(store, first=clock.today, last=clock.today, fewest=1).visitors == 4

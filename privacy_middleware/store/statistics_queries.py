@@ -13,41 +13,42 @@ OTHER: Final = "\x01"
 MEASURES: Final = ("visitors", "visits", "page_views", "bounces", "milliseconds", "hits", "sent", "aborted")
 _PART: Final = "(abs(hit.visitor % :parts) = :part OR (hit.visitor IS NULL AND :part = 0))"
 
-DROP_PART: Final = ("DROP TABLE IF EXISTS temp.piece", "DROP TABLE IF EXISTS temp.visits", "DROP TABLE IF EXISTS temp.reached")
+DROP_PART: Final = (
+    "DROP TABLE IF EXISTS temp.piece",
+    "DROP TABLE IF EXISTS temp.visits",
+    "DROP TABLE IF EXISTS temp.reached",
+    "DROP TABLE IF EXISTS temp.who",
+)
 MAKE_PIECE: Final = """/* rollup.piece */
 CREATE TEMP TABLE piece (
-    place INTEGER PRIMARY KEY, visitor INTEGER, visit INTEGER, id INTEGER, time INTEGER, kind INTEGER, page INTEGER, status INTEGER,
-    source INTEGER, campaign INTEGER, agent INTEGER, language INTEGER, country TEXT, sent INTEGER, aborted INTEGER
+    place INTEGER PRIMARY KEY, is_bot INTEGER, visitor INTEGER, visit INTEGER, id INTEGER, time INTEGER, kind INTEGER, page INTEGER,
+    status INTEGER, source INTEGER, campaign INTEGER, agent INTEGER, language INTEGER, country TEXT, sent INTEGER, aborted INTEGER
 )"""
 
 
-def fill_piece(whom: str) -> str:
-    """Number the visits of a part's people, or of its bots."""
-    return f"""/* rollup.piece */
+FILL_PIECE: Final = f"""/* rollup.piece */
 WITH ordered AS (
-    SELECT hit.*,
-           CASE WHEN hit.time - LAG(hit.time) OVER (PARTITION BY hit.visitor ORDER BY hit.time, hit.id) <= 1800000
+    SELECT hit.*, agent.bot <> '' AS is_bot,
+           CASE WHEN hit.time - LAG(hit.time) OVER (PARTITION BY agent.bot <> '', hit.visitor ORDER BY hit.time, hit.id) <= 1800000
                 THEN 0 ELSE 1 END AS begins
     FROM hit JOIN agent ON agent.id = hit.agent
-    WHERE hit.day = :day AND hit.id <= :last AND agent.bot {whom} '' AND {_PART}
+    WHERE hit.day = :day AND hit.id <= :last AND {_PART}
 )
 INSERT INTO piece
-SELECT ROW_NUMBER() OVER in_order, visitor, CASE WHEN visitor IS NOT NULL THEN SUM(begins) OVER in_order END,
+SELECT ROW_NUMBER() OVER in_order, is_bot, visitor, CASE WHEN visitor IS NOT NULL THEN SUM(begins) OVER in_order END,
        id, time, kind, page, status, source, campaign, agent, language, country, sent, aborted
-FROM ordered WINDOW in_order AS (ORDER BY visitor, time, id ROWS UNBOUNDED PRECEDING)"""
-
-
-PEOPLE: Final = fill_piece("=")
-BOTS: Final = fill_piece("<>")
+FROM ordered WINDOW in_order AS (ORDER BY is_bot, visitor, time, id ROWS UNBOUNDED PRECEDING)"""
+"""People and bots apart: a bot under a person's pseudonym does not bridge two visits."""
+LEAVE_PEOPLE: Final = ("DELETE FROM temp.piece WHERE is_bot", "DELETE FROM temp.visits WHERE is_bot", "DELETE FROM temp.who WHERE is_bot")
 
 MAKE_VISITS: Final = """/* rollup.visits */
 CREATE TEMP TABLE visits AS
 SELECT whole.*, begun.source, begun.campaign, entry.page AS entry, leaving.page AS leaving
 FROM (
-    SELECT visit, visitor, SUM(kind = 0) AS page_views, MAX(time) - MIN(time) AS duration, COUNT(*) AS hits, SUM(sent) AS sent,
+    SELECT visit, visitor, is_bot, SUM(kind = 0) AS page_views, MAX(time) - MIN(time) AS duration, COUNT(*) AS hits, SUM(sent) AS sent,
            SUM(aborted) AS aborted, MIN(place) AS first, MIN(CASE WHEN kind = 0 THEN place END) AS first_view,
            MAX(CASE WHEN kind = 0 THEN place END) AS last_view
-    FROM piece WHERE visit IS NOT NULL GROUP BY visit, visitor
+    FROM piece WHERE visit IS NOT NULL GROUP BY visit, visitor, is_bot
 ) AS whole
 JOIN piece AS begun ON begun.place = whole.first
 LEFT JOIN piece AS entry ON entry.place = whole.first_view
@@ -65,20 +66,28 @@ OF_VISITS: Final = {
     "source": ("JOIN source ON source.id = visits.source", _SOURCE),
     "campaign": ("JOIN campaign ON campaign.id = visits.campaign AND campaign.value <> ''", "campaign.value"),
 }
-_AGENT: Final = "JOIN agent ON agent.id = piece.agent"
+_AGENT: Final = "JOIN agent ON agent.id = who.agent"
 OF_HITS: Final = {
     "page": ("JOIN page ON page.id = piece.page WHERE piece.kind = 0", _PAGE),
     "download": ("JOIN page ON page.id = piece.page WHERE piece.kind = 1", _PAGE),
     "site": ("JOIN page ON page.id = piece.page", "page.site"),
-    "country": ("", "piece.country"),
+    "status": ("", "piece.status"),
+    "kind": ("", "piece.kind"),
+}
+OF_PEOPLE: Final = {
+    "country": ("", "who.country"),
     "browser": (_AGENT, "agent.browser"),
     "os": (_AGENT, "agent.os"),
     "device": (_AGENT, "agent.device"),
-    "language": ("JOIN language ON language.id = piece.language", "language.value"),
-    "status": ("", "piece.status"),
-    "kind": ("", "piece.kind"),
-    "bot": (_AGENT, "agent.bot"),
+    "language": ("JOIN language ON language.id = who.language", "language.value"),
+    "bot": (f"{_AGENT} WHERE who.is_bot", "agent.bot"),
 }
+"""What hardly ever changes within a visit."""
+MAKE_WHO: Final = """/* rollup.who */
+CREATE TEMP TABLE who AS
+SELECT is_bot, visit, MIN(visitor) AS visitor, agent, language, country, SUM(kind = 0) AS views, COUNT(*) AS hits, SUM(sent) AS sent,
+       SUM(aborted) AS aborted
+FROM piece GROUP BY is_bot, visit, agent, language, country"""
 
 
 def of_visits(dimension: str) -> str:
@@ -96,6 +105,17 @@ def of_hits(dimension: str) -> str:
     return _of_hits(dimension, join, value)
 
 
+def of_people(dimension: str) -> str:
+    """The same, for what hardly ever changes within a visit, from fewer rows."""
+    join, value = OF_PEOPLE[dimension]
+    return _with_visits(
+        dimension,
+        f"""SELECT {value} AS value, who.visit, MIN(who.visitor) AS visitor, SUM(who.views) AS views, SUM(who.hits) AS hits,
+           SUM(who.sent) AS sent, SUM(who.aborted) AS aborted
+    FROM who {join} GROUP BY 1, who.visit""",
+    )
+
+
 _MEDIUM: Final = ("JOIN source ON source.id = visits.source", "CASE WHEN source.kind = '' THEN 'direct' ELSE source.kind END")
 
 
@@ -105,8 +125,8 @@ def leave_only(dimension: str, *, hour: str = "") -> str:
         have = "SELECT visit FROM reached WHERE goal = :value"
     else:
         of_visits = {**OF_VISITS, "medium": _MEDIUM}
-        table = "visits" if dimension in of_visits else "piece"
-        join, value = ("", hour) if dimension == "hour" else {**of_visits, **OF_HITS}[dimension]
+        table = "visits" if dimension in of_visits else "who" if dimension in OF_PEOPLE else "piece"
+        join, value = ("", hour) if dimension == "hour" else {**of_visits, **OF_HITS, **OF_PEOPLE}[dimension]
         word = "AND" if " WHERE " in join else "WHERE"
         have = f"SELECT {table}.visit FROM {table} {join} {word} CAST({value} AS TEXT) = :value AND {table}.visit IS NOT NULL"
     return f"/* filters.only */ DELETE FROM temp.piece WHERE visit IS NULL OR visit NOT IN ({have})"
@@ -128,13 +148,21 @@ def by_hour(changes: int) -> str:
 
 
 def _of_hits(dimension: str, join: str, value: str) -> str:
+    return _with_visits(
+        dimension,
+        f"""SELECT {value} AS value, piece.visit, MIN(piece.visitor) AS visitor, SUM(piece.kind = 0) AS views, COUNT(*) AS hits,
+           SUM(piece.sent) AS sent, SUM(piece.aborted) AS aborted
+    FROM piece {join} GROUP BY 1, piece.visit""",
+    )
+
+
+def _with_visits(dimension: str, parts: str) -> str:
+    """Sum up the parts of visits by value, with the bounces and seconds of the whole visits."""
     return f"""/* rollup.{dimension} */
 SELECT part.value, COUNT(DISTINCT part.visitor), COUNT(part.visit), SUM(part.views), COALESCE(SUM(visits.page_views = 1), 0),
        COALESCE(SUM(visits.duration), 0), SUM(part.hits), SUM(part.sent), SUM(part.aborted)
 FROM (
-    SELECT {value} AS value, piece.visit, MIN(piece.visitor) AS visitor, SUM(piece.kind = 0) AS views, COUNT(*) AS hits,
-           SUM(piece.sent) AS sent, SUM(piece.aborted) AS aborted
-    FROM piece {join} GROUP BY 1, piece.visit
+    {parts}
 ) AS part LEFT JOIN visits ON visits.visit = part.visit GROUP BY 1"""
 
 
