@@ -26,6 +26,7 @@ DIMENSIONS: Final = (
 _IN_ORDER: Final = ("day", "month", "hour", "funnel")
 _KIND: Final = "kind"
 _KIND_NUMBERS: Final = frozenset(map(str, range(len(KINDS))))
+_HOURS: Final = frozenset(map(str, range(24)))
 _DOWNLOAD: Final = "download"
 
 
@@ -151,7 +152,7 @@ def shown_value(dimension: str, value: str) -> str:
     """Return a value as reports have it."""
     if value == OTHER:
         return OTHER
-    if dimension == "hour":
+    if dimension == "hour" and value in _HOURS:
         return f"{int(value):02d}"
     return KINDS[int(value)] if dimension == _KIND and value in _KIND_NUMBERS else value
 
