@@ -138,3 +138,12 @@ def test_an_imported_log_has_countries_too(file: str, monkeypatch: pytest.Monkey
     Path("log").write_text(f'{DANISH} - - [17/May/2026:10:05:03 +0000] "GET / HTTP/1.1" 200 5 "-" "{FIREFOX}"\n')
     assert main(["import", "log"]) == 0
     assert [row["country"] for row in hits()] == ["DK"]
+
+
+def test_a_newer_file_that_is_copied_over_the_old_one_does_not_end_the_host(file: str) -> None:
+    code = (
+        "import sys; from privacy_middleware.collect.country import Countries; countries = Countries(sys.argv[1]); print(countries.of(sys.argv[2]));"
+        "open(sys.argv[1], 'wb').close(); print(countries.of(sys.argv[2]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, file, DANISH], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["DK", "DK"])

@@ -51,7 +51,8 @@ class Countries:
     def _open(self) -> Any:
         import maxminddb
 
-        self._reader = maxminddb.open_database(self.path)
+        # Read as a whole: were it mapped into memory, a newer file copied over it would end the host's process (SIGBUS).
+        self._reader = maxminddb.open_database(self.path, maxminddb.MODE_MEMORY)
         return self._reader
 
 
