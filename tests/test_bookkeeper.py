@@ -5,7 +5,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from privacy_middleware import PrivacyMiddleware
 from privacy_middleware.record.purge import LATEST, DailyPurge
+from privacy_middleware.record.worker import LEASE_MS
 from privacy_middleware.statistics import bookkeeper as module
 from privacy_middleware.statistics import reports, rollup
 from privacy_middleware.statistics.bookkeeper import Bookkeeper
@@ -316,3 +317,75 @@ def test_a_read_only_connection_reads_figures_too(store: SQLiteStore) -> None:
     assert reports.totals(store, first=clock.today - 3, last=clock.today, fewest=1).visitors == 5
     with pytest.raises(sqlite3.OperationalError):
         store.execute("DELETE FROM rollup")
+
+
+# --- two at once -----------------------------------------------------------------------------------------------------------
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Any]) -> None:
+    """Have something happen once between counting a day and keeping its figures."""
+    real = module.count_day
+
+    def counting(*arguments: Any, **more: Any) -> Any:
+        table = real(*arguments, **more)
+        monkeypatch.setattr(module, "count_day", real)
+        happens()
+        return table
+
+    monkeypatch.setattr(module, "count_day", counting)
+
+
+def test_what_is_erased_after_it_was_counted_is_not_kept(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    add(store, some(5, day=clock.today))
+    meanwhile(monkeypatch, lambda: store.forget([(clock.today, 3)], until=(clock.today + 1) * 86_400_000))
+    make(clock).refresh().result(10)
+    assert reports.totals(store, first=clock.today, last=clock.today, fewest=1).visitors == 4
+
+
+def test_a_purged_day_that_two_processes_add_to_at_once_is_added_to_once(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    day = clock.today - 40
+    add(store, some(5, day=day))
+    make(clock).refresh().result(10)
+    purge(store, clock)
+    add(store, some(3, day=day, start=50))
+    meanwhile(monkeypatch, lambda: module.close_day(store, day, TERMS, now=0))
+    make(clock).refresh().result(10)
+    assert reports.totals(store, first=day, last=day, fewest=1).visitors == 8
+
+
+@pytest.mark.parametrize("was_purged", [False, True])
+def test_what_came_to_a_closed_day_is_not_purged_before_it_is_counted(store: SQLiteStore, was_purged: bool) -> None:
+    clock = Clock()
+    day = clock.today - 40
+    add(store, some(5, day=day))
+    make(clock).refresh().result(10)
+    if was_purged:
+        purge(store, clock)
+        clock.move(days=1)
+    add(store, some(3, day=day, start=50))
+    purge(store, clock)
+    make(clock).refresh().result(10)
+    purge(store, clock)
+    assert query("SELECT COUNT(*) AS n FROM hit") == [{"n": 0}]
+    assert reports.totals(store, first=day, last=day, fewest=1).visitors == 8
+
+
+def test_while_it_counts_its_lease_is_kept(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    add(store, some(5, day=clock.today - 3))
+    counting, go_on = threading.Event(), threading.Event()
+    meanwhile(monkeypatch, lambda: (counting.set(), go_on.wait(30)))
+    keeper = make(clock)
+    keeper.look(store)
+    assert counting.wait(10)
+    for _ in range(3):
+        clock.move(milliseconds=LEASE_MS - 1)
+        keeper.look(store)
+        assert keeper._look_due < time.monotonic() + LEASE_MS / 2000
+        keeper._look_due = 0.0
+        make(clock).refresh().result(10)
+        assert states(store) == {}
+    go_on.set()
+    until(lambda: states(store) == {clock.today - 3: CLOSED})

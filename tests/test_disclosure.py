@@ -338,3 +338,91 @@ def test_of_purged_weeks_there_is_no_filter(store: SQLiteStore) -> None:
     found = Filters(TERMS).figures(store, Only("country", "DK"), first=MONDAY, last=LAST)
     assert found is not None
     assert found.first == MONDAY + 14
+
+
+# --- what is put together, and what is not even that -----------------------------------------------------------------------
+
+
+def one_each(day: int, values: dict[str, int], *, start: int = 0) -> list[Hit]:
+    """On a day, so many visitors from each country, each with one page."""
+    agent = Agent("Firefox", "Linux", "desktop", "")
+    visitors = itertools.count(1000 * start + 1)
+    return [
+        one
+        for country, number in values.items()
+        for _ in range(number)
+        for one in visit(random.Random(1), day, next(visitors), pages=["/"], source=DIRECT, campaign="", agent=agent, country=country)
+    ]
+
+
+def shown(store: SQLiteStore, by: str, first: int, last: int) -> dict[str, int]:
+    return {row.value: row.visitors or row.hits for row in reports.rows(store, by, first=first, last=last, fewest=FEWEST)}
+
+
+@pytest.mark.parametrize("most", [1, 2, 6, 20])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_is_put_together_is_enough_as_well_in_any_period(store: SQLiteStore, seed: int, most: int) -> None:
+    fill(store, crowd(seed, most=most) + planted(MONDAY + 9))
+    found = {period: everything(store, *period) for period in periods()}
+    others = {
+        by: {period: sum(row.visitors or row.hits for row in rows[by] if row.is_other) for period, rows in found.items()}
+        for by in found[MONDAY, LAST]
+    }
+    for by, amounts in others.items():
+        assert all(map(is_safe, amounts.values())), by
+        for (first, last), amount in amounts.items():
+            if first < last:
+                assert is_safe(amount - amounts[first + 1, last]), (by, first, last)
+                assert is_safe(amount - amounts[first, last - 1]), (by, first, last)
+
+
+def test_of_a_visitor_who_was_alone_on_a_day_nothing_is_shown_until_a_month_has_enough_of_such(store: SQLiteStore) -> None:
+    first, last = days_of_month(month_of(MONDAY))
+    fill(store, planted(MONDAY) + one_each(MONDAY + 1, {"DK": 9}))
+    assert not any(row.hits for rows in everything(store, MONDAY, MONDAY).values() for row in rows)
+    assert shown(store, "country", MONDAY, MONDAY + 1) == {"DK": 9}
+    bookkeeper.count_all(store, TERMS, now=(last + 5) * 86_400_000, retention_days=3660)
+    assert shown(store, "country", first, last) == {"DK": 9}
+    with store.transaction():
+        store.add_hits([one for n in range(3) for one in one_each(MONDAY + 10 + n, {"SE": 1})])
+    bookkeeper.count_all(store, TERMS, now=(last + 5) * 86_400_000, retention_days=3660)
+    assert shown(store, "country", first, last) == {"DK": 9, OTHER: 4}
+
+
+def test_a_month_does_not_tell_what_one_day_held_back_beside_a_single_visitor(store: SQLiteStore) -> None:
+    """If it showed Denmark's visitors of that one day, what is left of the others of the day would be the single visitor."""
+    first, last = days_of_month(month_of(MONDAY))
+    days = [one for day in range(first, last + 1) if day != MONDAY for one in one_each(day, {"DK": 20, "SE": 30})]
+    fill(store, days + one_each(MONDAY, {"CY": 1, "DK": 5, "SE": 30}))
+    bookkeeper.count_all(store, TERMS, now=(last + 5) * 86_400_000, retention_days=3660)
+    assert shown(store, "country", MONDAY, MONDAY) == {"SE": 30, OTHER: 6}
+    month = shown(store, "country", first, last)
+    assert month["DK"] == 20 * (last - first)
+    assert month[OTHER] == 6
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_a_month_adds_to_its_days_was_held_on_several(store: SQLiteStore, seed: int) -> None:
+    draw = random.Random(seed)
+    first, last = days_of_month(month_of(MONDAY))
+    drawn = [{country: draw.choice([0, 0, 1, 2, 3, 5, 9]) for country in ("DK", "SE", "NO", "DE", "CY")} for _ in range(first, last + 1)]
+    with store.transaction():
+        store.add_hits([one for n, values in enumerate(drawn) for one in one_each(first + n, values)])
+    bookkeeper.count_all(store, TERMS, now=(last + 5) * 86_400_000, retention_days=3660)
+    month = shown(store, "country", first, last)
+    by_day = [shown(store, "country", day, day) for day in range(first, last + 1)]
+    for country in ("DK", "SE", "NO", "DE", "CY"):
+        added = month.get(country, 0) - sum(day.get(country, 0) for day in by_day)
+        hidden = [values[country] for values, day in zip(drawn, by_day, strict=True) if values[country] and country not in day]
+        assert added == 0 or (added >= FEWEST and len(hidden) >= FEWEST)
+    assert is_safe(month.get(OTHER, 0))
+    assert sum(month.values()) <= sum(map(sum, (values.values() for values in drawn)))
+
+
+def test_what_not_even_all_together_are_enough_for_is_purged_with_its_day_and_stays_unshown(store: SQLiteStore) -> None:
+    fill(store, planted(MONDAY) + one_each(MONDAY + 1, {"DK": 9, "CY": 1}))
+    list(store.purge(before=MONDAY + 2))
+    assert shown(store, "country", MONDAY, MONDAY) == {}
+    assert shown(store, "country", MONDAY + 1, MONDAY + 1) == {OTHER: 10}
+    values = {row["value"] for row in store.rows("SELECT value FROM rollup WHERE dimension = 6")}
+    assert values == {OTHER}

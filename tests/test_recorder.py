@@ -1230,6 +1230,7 @@ def test_a_purge_that_a_lock_broke_off_is_gone_on_with(impatient: None) -> None:
         connection.execute(f"INSERT INTO hit ({columns}) SELECT {columns} FROM hit")
     connection.commit()
     connection.close()
+    count_days()
     recorder = make_recorder(clock=clock)
     recorder.start()
     until(lambda: stored() < 16_384)

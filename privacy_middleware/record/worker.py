@@ -51,7 +51,7 @@ class LeasedWorker(Worker):
         """In the recorder's thread, each turn: wake the worker if something is due, and keep its lease while it works."""
         if self._unusable or time.monotonic() < self._look_due:
             return
-        self._look_due = time.monotonic() + self.look_seconds
+        self._look_due = time.monotonic() + (min(self.look_seconds, LEASE_MS / 3000) if self._busy else self.look_seconds)
         now = self._now()
         if not self._busy:
             if self._checkpoint_due or self._is_anything_due(store, now):
@@ -122,6 +122,7 @@ class LeasedWorker(Worker):
 
     def _begin_job(self) -> None:
         self._patient_until = time.monotonic() + self.patience
+        self._look_due = 0.0  # from now on its lease is to be kept
 
     def _empty_journal(self) -> None:
         """What was deleted must not stay in the journal."""

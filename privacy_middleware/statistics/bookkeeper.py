@@ -188,14 +188,15 @@ def count_open_days(store: SQLiteStore, terms: Terms, *, now: int) -> None:
 
 def _count_and_keep(store: SQLiteStore, day: int, terms: Terms, *, state: int, now: int) -> None:
     for _ in range(5):
-        last = store.rows(queries.DAY_HITS, day=day)[0]["last"]
-        try:
-            table = count_day(store, day, terms, last=last)
-        except Changed:
-            continue
-        with store.transaction():
-            keep_day(store, day, table, terms, state=state, last=last, now=now)
-        return
+        found = store.rows(queries.DAY_HITS, day=day)[0]
+        with suppress(Changed):
+            table = count_day(store, day, terms, last=found["last"])
+            with store.transaction():
+                # A visitor may have erased hits since they were counted, or another process may have counted and purged them.
+                if store.rows(queries.DAY_HITS_UP_TO, day=day, last=found["last"])[0]["hits"] != found["hits"]:
+                    raise Changed
+                keep_day(store, day, table, terms, state=state, last=found["last"], now=now)
+            return
 
 
 def hold_all_again(store: SQLiteStore, terms: Terms) -> None:

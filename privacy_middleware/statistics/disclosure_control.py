@@ -6,10 +6,10 @@ It is done once for each day, and every report is a sum of days so treated: what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 
-def held(visitors: Mapping[str, int], *, fewest: int, apart: bool, rest: int = 0) -> set[str]:
+def held(visitors: Mapping[str, int], *, fewest: int, apart: bool, rest: int = 0, also: Collection[str] = ()) -> set[str]:
     """Return the values that must not be shown by themselves.
 
     Args:
@@ -18,18 +18,19 @@ def held(visitors: Mapping[str, int], *, fewest: int, apart: bool, rest: int = 0
         apart: True if each visitor has one value only, so that the visitors of several values add up. If not, several may be the same
             person: only the largest number is sure.
         rest: how many visitors are behind what was put together before (see `queries.OTHER`); what is held is put together with that.
+        also: values that must be held whatever their number.
 
     With what is held the rest must not tell of too few either: then the next larger value is held, too.
     """
-    few = {value for value, number in visitors.items() if number < fewest}
-    numbers = [number for value, number in visitors.items() if value in few]
-    if rest:
-        numbers.append(rest if apart else 1)
-    together = sum(numbers) if apart else max(numbers, default=0)
-    for value, number in sorted(visitors.items(), key=lambda item: (item[1], item[0])):
-        if not 0 < together < fewest:
+    few = {value for value, number in visitors.items() if number < fewest or value in also}
+    for value, _ in sorted(visitors.items(), key=lambda item: (item[1], item[0])):
+        if not are_too_few((visitors[one] for one in few), fewest=fewest, apart=apart, rest=rest):
             break
-        if value not in few:
-            few.add(value)
-            together = together + number if apart else max(together, number)
+        few.add(value)
     return few
+
+
+def are_too_few(numbers: Iterable[int], *, fewest: int, apart: bool, rest: int = 0) -> bool:
+    """Tell whether what is put together tells of somebody, and of fewer visitors than it takes; arguments as of `held`."""
+    all_numbers = [*numbers, (rest if apart else min(rest, 1))]
+    return 0 < (sum(all_numbers) if apart else max(all_numbers)) < fewest

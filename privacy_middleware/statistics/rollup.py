@@ -7,7 +7,7 @@ Python's lock go while it counts, so that the host goes on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +15,7 @@ from ..collect.visitor import date_of, day_number, day_start
 from ..store import statistics_queries as queries
 from ..store.sqlite import SQLiteStore
 from ..store.statistics_queries import OTHER
-from .disclosure_control import held
+from .disclosure_control import are_too_few, held
 from .goals import BETWEEN, Mark
 
 DIMENSIONS: Final = (
@@ -32,6 +32,8 @@ HITS_A_PART: Final = 250_000
 """Hits counted at one go: about 50 MB of memory."""
 OPEN, CLOSED, PURGED = range(3)
 """The states of a day: its figures may change; they are final; and its hits are purged."""
+SHOWN, TOGETHER, UNSHOWN = range(3)
+"""How a row of a day is held: not; shown in `OTHER` only; and not even there, because all together are still too few."""
 
 Measures = list[int]
 Table = dict[str, dict[str, Measures]]
@@ -180,12 +182,15 @@ def keep_day(store: SQLiteStore, day: int, table: Table, terms: Terms, *, state:
 
 def _write(store: SQLiteStore, dimension: str, day: int, rows: Mapping[str, Measures], fewest: int, *, are_few_kept: bool) -> None:
     kept = bounded(rows, MOST_VALUES)
-    hidden = hidden_values(dimension, kept, fewest)
+    hidden, how = hidden_values(dimension, kept, fewest)
     if hidden and not are_few_kept:
         kept = put_together(kept, hidden)
     store.connection.executemany(
         queries.ADD_ROW,
-        [(NUMBER[dimension], day, value, value in hidden or value == OTHER, *measures) for value, measures in kept.items()],
+        [
+            (NUMBER[dimension], day, value, how if value in hidden or value == OTHER else SHOWN, *measures)
+            for value, measures in kept.items()
+        ],
     )
 
 
@@ -203,14 +208,21 @@ def put_together(rows: Mapping[str, Measures], values: set[str]) -> dict[str, Me
     return kept | ({OTHER: [sum(column) for column in zip(*others, strict=True)]} if others else {})
 
 
-def hidden_values(dimension: str, rows: Mapping[str, Measures], fewest: int) -> set[str]:
-    """Return the values of a day, or of a month, that have too few visitors to be shown."""
-    groups: dict[str, dict[str, int]] = {}
+def hidden_values(dimension: str, rows: Mapping[str, Measures], fewest: int, *, also: Collection[str] = ()) -> tuple[set[str], int]:
+    """Return the values of a day, or of a month, that have too few visitors to be shown, and whether they are `TOGETHER` or `UNSHOWN`."""
+    groups: dict[str, dict[str, int]] = {"": {}}
     for value, measures in rows.items():
         if value != OTHER:
             groups.setdefault(value.partition(BETWEEN)[0] if BETWEEN in value else "", {})[value] = weight(measures)
-    rest = weight(rows[OTHER]) if OTHER in rows else 0
-    return {value for group in groups.values() for value in held(group, fewest=fewest, apart=dimension in APART, rest=rest)}
+    terms: dict[str, Any] = {"fewest": fewest, "apart": dimension in APART, "rest": weight(rows[OTHER]) if OTHER in rows else 0}
+    hidden: set[str] = set()
+    how = TOGETHER
+    for group in groups.values():
+        mine = held(group, also=also, **terms)
+        hidden |= mine
+        if are_too_few((group[value] for value in mine), **terms):
+            how = UNSHOWN
+    return hidden, how
 
 
 def weight(measures: Measures) -> int:
@@ -225,10 +237,10 @@ def hold_again(store: SQLiteStore, day: int, fewest: int) -> None:
             value: measures
             for value, *measures in store.connection.execute(queries.ROWS_OF_DAY, {"dimension": NUMBER[dimension], "day": day})
         }
-        hidden = hidden_values(dimension, rows, fewest)
+        hidden, how = hidden_values(dimension, rows, fewest)
         for value in rows:
-            is_held = value in hidden or value == OTHER
-            store.execute(queries.SET_HELD, held=is_held, dimension=NUMBER[dimension], day=day, value=value)
+            held_so = how if value in hidden or value == OTHER else SHOWN
+            store.execute(queries.SET_HELD, held=held_so, dimension=NUMBER[dimension], day=day, value=value)
 
 
 # --- months ----------------------------------------------------------------------------------------------------------------
@@ -248,17 +260,27 @@ def days_of_month(month: int) -> tuple[int, int]:
 
 
 def close_month(store: SQLiteStore, month: int, fewest: int) -> None:
-    """Sum up the days of a month, in a transaction of the caller's; what was too few on each day is shown if it is enough in the month."""
+    """Sum up the days of a month, in a transaction of the caller's; what was held on each day is shown if it is enough in the month.
+
+    It must have been held on several days as well: else the month less its days would tell what one day holds back.
+    """
     first, last = days_of_month(month)
     for dimension in DIMENSIONS:
-        shown: dict[str, Measures] = {}
-        rest: dict[str, Measures] = {}
+        sums: tuple[dict[str, Measures], ...] = ({}, {}, {})
+        seldom: set[str] = set()
         found = store.connection.execute(queries.MONTH_ROWS, {"dimension": NUMBER[dimension], "first": first, "last": last})
-        for value, is_held, *measures in found.fetchall():
-            (rest if is_held else shown)[value] = measures
-        hidden = hidden_values(dimension, rest, fewest) | {OTHER}
-        for value, measures in rest.items():
-            _add(shown, [(OTHER if value in hidden else value, *measures)])
+        for value, held_so, days, *measures in found.fetchall():
+            sums[held_so][value] = measures
+            if held_so and days < fewest:
+                seldom.add(value)
+        shown = sums[SHOWN]
+        for held_so in (TOGETHER, UNSHOWN):
+            hidden, how = hidden_values(dimension, sums[held_so], fewest, also=seldom)
+            for value, measures in sums[held_so].items():
+                if value not in hidden and value != OTHER:
+                    _add(shown, [(value, *measures)])
+                elif TOGETHER in (how, held_so):
+                    _add(shown, [(OTHER, *measures)])
         rows = [(NUMBER[dimension], month, value, *measures) for value, measures in bounded(shown, MOST_VALUES).items()]
         store.connection.executemany(queries.ADD_MONTHLY, rows)
     store.execute(queries.ADD_MONTH, month=month)

@@ -227,7 +227,7 @@ PURGE_DAY_HITS: Final = "/* rollup.add */ DELETE FROM hit WHERE day = :day AND i
 PUT_TOGETHER: Final = (
     f"""/* purge.figures */
 INSERT INTO rollup (dimension, day, value, held, {", ".join(MEASURES)})
-SELECT dimension, day, :other, 1, {", ".join(f"SUM({name})" for name in MEASURES)} FROM rollup
+SELECT dimension, day, :other, MAX(held), {", ".join(f"SUM({name})" for name in MEASURES)} FROM rollup
 WHERE held AND value <> :other AND day IN (SELECT day FROM day WHERE state = 2 AND day < :before) GROUP BY dimension, day
 ON CONFLICT (dimension, day, value) DO UPDATE SET {", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in MEASURES)}""",
     """/* purge.figures */
@@ -236,8 +236,11 @@ DELETE FROM rollup WHERE held AND value <> :other AND day IN (SELECT day FROM da
 """What too few had in common is not kept longer than the visits themselves."""
 MARK_PURGED: Final = "/* purge.hits */ UPDATE day SET state = 2 WHERE day < :before AND state = 1"
 FIRST_UNCLOSED: Final = """/* purge.hits */
-SELECT MIN(hit.day) AS day FROM hit WHERE hit.day < :before AND NOT EXISTS (
-    SELECT 1 FROM day WHERE day.day = hit.day AND day.state > 0)"""
+WITH RECURSIVE days (day) AS (
+    SELECT MIN(day) FROM hit UNION ALL SELECT (SELECT MIN(hit.day) FROM hit WHERE hit.day > days.day) FROM days WHERE days.day < :before
+)
+SELECT MIN(days.day) AS day FROM days WHERE days.day < :before AND NOT EXISTS (
+    SELECT 1 FROM day WHERE day.day = days.day AND day.state > 0 AND day.last >= (SELECT MAX(id) FROM hit WHERE hit.day = days.day))"""
 
 MONTHS: Final = "/* rollup.months */ SELECT month FROM month ORDER BY month"
 ADD_MONTH: Final = "/* rollup.months */ INSERT INTO month (month) VALUES (:month)"
@@ -249,7 +252,8 @@ ADD_MONTHLY: Final = f"""/* rollup.months */
 INSERT INTO monthly (dimension, month, value, {", ".join(MEASURES)}) VALUES ({", ".join("?" * (3 + len(MEASURES)))})"""
 _SUMS: Final = ", ".join(f"SUM({name}) AS {name}" for name in MEASURES)
 MONTH_ROWS: Final = f"""/* rollup.months */
-SELECT value, held, {_SUMS} FROM rollup WHERE dimension = :dimension AND day BETWEEN :first AND :last GROUP BY value, held"""
+SELECT value, held, COUNT(*) AS days, {_SUMS} FROM rollup
+WHERE dimension = :dimension AND day BETWEEN :first AND :last GROUP BY value, held"""
 
 # --- reading them ----------------------------------------------------------------------------------------------------------
 # Of a day that goes on, figures are rounded down to multiples of the fewest visitors shown: so two looks do not tell of one visitor.
@@ -267,7 +271,7 @@ def panel(segments: int) -> str:
         of_days = f"""FROM rollup JOIN day ON day.day = rollup.day
     WHERE dimension = :dimension AND rollup.day BETWEEN :first_{n} AND :last_{n}"""
         parts += [
-            f"SELECT CASE WHEN held THEN :other ELSE value END AS value, {_OF_DAY} {of_days} AND day.state > 0",
+            f"SELECT CASE WHEN held THEN :other ELSE value END AS value, {_OF_DAY} {of_days} AND day.state > 0 AND held < 2",
             f"SELECT value, {_ROUNDED} {of_days} AND day.state = 0 AND NOT held AND value <> :other AND {_WEIGHT} >= :fewest",
         ]
     return f"/* reports.panel */ SELECT value, {_SUMS} FROM ({' UNION ALL '.join(parts)}) AS shown GROUP BY value"
