@@ -20,7 +20,7 @@ import pytest
 from pyarrow import parquet
 from starlette.testclient import TestClient
 
-from privacy_middleware import access
+from privacy_middleware import access, waiting
 from privacy_middleware.cli import main
 from privacy_middleware.collect.agent import Agent
 from privacy_middleware.collect.hit import KINDS, Hit
@@ -119,6 +119,12 @@ def traffic(days: int = 50, visitors: int = 8) -> Iterator[Hit]:
 
 def make_site(**more: Any) -> Site:
     return Site(**{"policy": WHOLE, "retention_days": 60, **more})
+
+
+@pytest.fixture(autouse=True)
+def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of pages wait here for the database's thread: each looks again at once."""
+    monkeypatch.setattr(waiting, "LOOK", 0.0005)
 
 
 @pytest.fixture
@@ -1062,14 +1068,14 @@ def check_harmless(html: str, where: str) -> None:
 
 
 def hostile_hits() -> Iterator[Hit]:
-    """Three visitors a day, over two whole weeks, for each hostile text, in every place that can hold one."""
+    """Three visitors a day, over a fortnight, for each hostile text, in every place that can hold one."""
     for place, text in enumerate(HOSTILE):
         value = text[:1000]
         about: dict[str, Any] = {
             "source": Source("referral", value), "campaign": value, "agent": Agent(value, value, value, ""), "language": value, "country": value,
             "site": value,
         }  # fmt: skip
-        for visitor, back in product(range(place * 10, place * 10 + 3), range(2, 22)):
+        for visitor, back in product(range(place * 10, place * 10 + 3), range(2, 16)):
             yield hit(ago(back), visitor, value, **about)
             yield hit(ago(back), visitor, "/" + value, kind="download", hour=12.1, **about)
             if back == 2:
