@@ -808,7 +808,7 @@ def test_the_figures_are_those_of_the_hits_counted_by_hand(busy: Site) -> None:
 def test_the_chart_has_every_day_and_a_table_behind_it(busy: Site) -> None:
     by_day = {row.value: row for row in read(busy, lambda store: reports.by_day(store, **days(ago(29), ago(0))))}
     table = show(signed_in(busy), "").tables[0]
-    assert table[0] == ["Day", "Visitors", "Page views"]
+    assert table[0] == ["When", "Visitors", "Page views"]
     assert [row[0] for row in table[1:]] == [ago(back).isoformat() for back in range(29, -1, -1)]
     for name, visitors, views in table[1:]:
         expected = by_day.get(name, reports.NOTHING)

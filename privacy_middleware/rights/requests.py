@@ -225,7 +225,7 @@ def approve(office: Office, store: SQLiteStore, request: Request, *, actor: str,
     if request.kind == "overview" and not office.settings.base_url:
         raise PrivacyError("the link to the overview needs the site's public address: set PRIVACY_BASE_URL for this command, too")
     if (request.kind == "complaint" or who.text) and not answer:
-        raise PrivacyError("the person wrote something, which must be answered: add --message")
+        raise PrivacyError("the person wrote something, which must be answered: write a message (--message)")
     seal(office, store, request, who)
     _note(store, request, "approved", actor=actor, now=now)
     return carry_out(office, store, request, who, actor=actor, now=now)

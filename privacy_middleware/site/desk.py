@@ -34,6 +34,7 @@ ACTOR: Final = "the owner (page)"
 SOON_DAYS: Final = 7
 MOST_ROWS: Final = 200
 LAST_DAY: Final = 2**31
+LENGTH_OF_ID: Final = 32
 
 
 class DeskPages:
@@ -109,7 +110,7 @@ class DeskPages:
             return "The form was sent without a choice. Press one of the buttons."
         try:
             with store.transaction():
-                found = requests.find_one(store, id_)
+                found = requests.find_one(store, _whole(id_))
                 if found is not None:
                     decisions[action](found)
         except PrivacyError as error:
@@ -117,7 +118,7 @@ class DeskPages:
         return ""
 
     def _open_request(self, store: SQLiteStore, id_: str) -> dict[str, Any] | None:
-        found = requests.find_one(store, id_)
+        found = requests.find_one(store, _whole(id_))
         if found is None:
             return None
         try:
@@ -156,7 +157,7 @@ class DeskPages:
         """Open a submission, which is noted; a POST notes that it is answered."""
 
         def act(store: SQLiteStore) -> dict[str, Any] | None:
-            stored = submissions.find_one(store, call.path_params["id"])
+            stored = submissions.find_one(store, _whole(call.path_params["id"]))
             if stored is None or submissions.is_restricted(store, stored):
                 return None
             with store.transaction():
@@ -257,3 +258,8 @@ class DeskPages:
 
     def _local(self, instant: int) -> datetime:
         return datetime.fromtimestamp(instant / 1000, self.privacy.settings.zone)
+
+
+def _whole(id_: str) -> str:
+    """Leave an identifier only if it is whole: on pages, no beginning of one opens anything."""
+    return id_ if len(id_) == LENGTH_OF_ID else "none"

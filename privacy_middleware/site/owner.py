@@ -22,7 +22,7 @@ from ..statistics.filters import FILTERS, Filters, Only
 from ..statistics.forms import form_reports
 from ..statistics.goals import BETWEEN
 from ..statistics.live import right_now
-from ..statistics.reports import NOTHING, Row, shown_value, source_name
+from ..statistics.reports import NOTHING, Row, shown_value
 from ..store import queries, statistics_queries
 from ..store.sqlite import SQLiteStore
 from ..waiting import answer_of, in_thread
@@ -153,9 +153,9 @@ class OwnerPages:
             reports.totals(store, first=before.first, last=before.last, fewest=self.fewest)
             if oldest and oldest <= before.first
             else NOTHING,
-            chart(every_day(points, period) if period.days <= LONGEST_BY_DAY else points_of(points)),
+            chart(_chart_points(points, panels["hour"], period)),
             [self._panel(name, rows, view) for name, rows in panels.items() if _says_something(rows)],
-            known[0]["made"] if known else None,
+            known[0]["made"] if known and period.last >= self._today() - 1 else None,
             oldest is None,
             {row.value: row.visitors for row in panels["country"] if row.value and not row.is_other},
         )
@@ -350,7 +350,7 @@ class OwnerPages:
             "funnels": funnels,
             "total": total,
             "nothing": NOTHING,
-            "source_of": lambda row: source_name(row.value.partition(BETWEEN)[2]),
+            "source_of": lambda row: label("source", row.value.partition(BETWEEN)[2]),
         }
         return self.render(request, "owner/goals.html", role, here="goals", **values)
 
@@ -392,3 +392,12 @@ class OwnerPages:
 def _says_something(rows: Sequence[Row]) -> bool:
     """Tell whether there is more than that nothing is known."""
     return any(row.value and not row.is_other for row in rows)
+
+
+def _chart_points(rows: Sequence[Row], hours: Sequence[Row], period: Period) -> list[tuple[str, int, int]]:
+    """Return what the chart shows: hours of one day, days, or months."""
+    if period.days == 1:
+        by_hour = {row.value: row for row in hours}
+        names = [f"{hour:02d}" for hour in range(24)]
+        return [(f"{name}:00", by_hour.get(name, NOTHING).visitors, by_hour.get(name, NOTHING).page_views) for name in names]
+    return every_day(rows, period) if period.days <= LONGEST_BY_DAY else points_of(rows)

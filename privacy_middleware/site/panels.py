@@ -105,23 +105,16 @@ class Card(NamedTuple):
 def cards(total: Row, before: Row) -> list[Card]:
     """Return the five figures at the top."""
     return [
-        Card(title, show(now), *_change(now, then))
-        for title, show, now, then in (
-            ("Visitors", _number, total.visitors, before.visitors),
-            ("Visits", _number, total.visits, before.visits),
-            ("Page views", _number, total.page_views, before.page_views),
-            ("Bounce rate", _per_cent, total.bounce_rate, before.bounce_rate),
-            ("Time of a visit", _duration, total.visit_seconds, before.visit_seconds),
-        )
+        Card("Visitors", _number(total.visitors), *_change(total.visitors, before.visitors)),
+        Card("Visits", _number(total.visits), *_change(total.visits, before.visits)),
+        Card("Page views", _number(total.page_views), *_change(total.page_views, before.page_views)),
+        Card("Bounce rate", f"{total.bounce_rate:.0%}", *_points_more(total.bounce_rate, before)),
+        Card("Time of a visit", _duration(total.visit_seconds), *_change(total.visit_seconds, before.visit_seconds)),
     ]
 
 
 def _number(number: float) -> str:
     return f"{number:,.0f}".replace(",", "\u202f")
-
-
-def _per_cent(share: float) -> str:
-    return f"{share:.0%}"
 
 
 def _duration(seconds: float) -> str:
@@ -133,6 +126,14 @@ def _change(now: float, then: float) -> tuple[str, bool]:
     if not then:
         return "", False
     return f"{(now - then) / then:+.0%}", now > then
+
+
+def _points_more(share: float, before: Row) -> tuple[str, bool]:
+    """A share changes by percentage points."""
+    if not before.visits:
+        return "", False
+    points_more = round(100 * share) - round(100 * before.bounce_rate)
+    return f"{points_more:+d} point{'' if abs(points_more) == 1 else 's'}", points_more > 0
 
 
 def points(rows: Sequence[Row]) -> list[tuple[str, int, int]]:

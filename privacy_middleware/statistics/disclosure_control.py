@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from ..store.statistics_queries import UNITS
+
 
 def held(visitors: Mapping[str, int], *, fewest: int, apart: bool, rest: int = 0, also: Collection[str] = ()) -> set[str]:
     """Return the values that must not be shown by themselves.
@@ -34,3 +36,9 @@ def are_too_few(numbers: Iterable[int], *, fewest: int, apart: bool, rest: int =
     """Tell whether what is put together tells of somebody, and of fewer visitors than it takes; arguments as of `held`."""
     all_numbers = [*numbers, (rest if apart else min(rest, 1))]
     return 0 < (sum(all_numbers) if apart else max(all_numbers)) < fewest
+
+
+def rounded(name: str, amount: int, *, fewest: int) -> int:
+    """Round an amount of a measure down, so that one visitor more or less hardly ever shows; with 1 as the fewest, nothing is rounded."""
+    step = 1 if fewest == 1 else fewest * UNITS.get(name, 1)
+    return amount - amount % step

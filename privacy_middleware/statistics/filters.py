@@ -1,7 +1,8 @@
 """Figures of those visits only that share one value: one page, one source, one browser; from single hits, for as long as these are kept.
 
-They are made of whole weeks that are over, and rounded down to multiples of the fewest visitors shown. So neither another range of weeks
-nor the same week without the filter, or with other values, tells of a single visitor.
+They are made of whole weeks that are over, of nine in ten visitors, other ones for each filter, and rounded down to multiples of the fewest
+visitors shown. So neither another range of weeks nor the same week without the filter, or with other values, tells of a single visitor
+(random sample queries: Denning, "Secure statistical databases with random sample queries", ACM TODS 5(3), 1980).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from ..collect.visitor import date_of
 from ..store import statistics_queries as queries
 from ..store.sqlite import SQLiteStore
 from ..store.statistics_queries import OTHER
+from .disclosure_control import rounded
 from .reports import Row, by_medium, order, shown_value
-from .rollup import CLOSED, Changed, Measures, Table, Terms, count_day, weight
+from .rollup import CLOSED, SAMPLE_OF, Changed, Measures, Table, Terms, count_day, weight
 
 FILTERS: Final = (
     "page", "entry", "exit", "source", "medium", "campaign", "country", "browser", "os", "device", "language", "download", "site", "status",
@@ -105,7 +107,9 @@ def _as_row(measures: Measures) -> tuple[int, ...]:
 
 def _rounded(rows: dict[str, Measures], fewest: int) -> dict[str, Measures]:
     enough = {value: measures for value, measures in rows.items() if weight(measures) >= fewest and value != OTHER}
-    return {value: [amount - amount % fewest for amount in measures] for value, measures in enough.items()}
+    scaled = {value: [amount if fewest == 1 else amount * SAMPLE_OF // (SAMPLE_OF - 1) for amount in m] for value, m in enough.items()}
+    names = queries.MEASURES
+    return {value: [rounded(name, n, fewest=fewest) for name, n in zip(names, m, strict=True)] for value, m in scaled.items()}
 
 
 def weeks_within(store: SQLiteStore, first: int, last: int) -> list[int]:

@@ -15,6 +15,7 @@ from ..collect.visitor import date_of
 from ..store import statistics_queries as queries
 from ..store.sqlite import SQLiteStore
 from ..store.statistics_queries import OTHER
+from .disclosure_control import rounded
 from .rollup import NUMBER, days_of_month, month_of
 
 BY: Final = ("day", "month", "medium")
@@ -208,9 +209,9 @@ def by_day(store: SQLiteStore, *, first: int, last: int, fewest: int, dimension:
     result = []
     for row in found:
         day, state, is_held = row.pop("day"), row.pop("state"), row.pop("held")
-        step = 1 if state else fewest
+        step = 1 if state else fewest  # of days that go on only
         if not is_held and (state or (row["visitors"] or row["hits"]) >= fewest):
-            result.append(Row(value=date_of(day).isoformat(), **{name: amount - amount % step for name, amount in row.items()}))
+            result.append(Row(value=date_of(day).isoformat(), **{name: rounded(name, amount, fewest=step) for name, amount in row.items()}))
     return result
 
 

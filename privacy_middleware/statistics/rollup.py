@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, tzinfo
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 from ..collect.visitor import date_of, day_number, day_start
@@ -34,6 +35,8 @@ OPEN, CLOSED, PURGED = range(3)
 """The states of a day: its figures may change; they are final; and its hits are purged."""
 SHOWN, TOGETHER, UNSHOWN = range(3)
 """How a row of a day is held: not; shown in `OTHER` only; and not even there, because all together are still too few."""
+
+SAMPLE_OF: Final = 10
 
 Measures = list[int]
 Table = dict[str, dict[str, Measures]]
@@ -88,8 +91,16 @@ def _leave_only(store: SQLiteStore, day: int, terms: Terms, dimension: str, valu
     else:
         bound = value
     store.execute(queries.leave_only(dimension, hour=queries.local_hour(len(clock) // 2)), value=bound, **clock)
+    if terms.fewest > 1:
+        store.execute(queries.LEAVE_SAMPLE, **sample(dimension, value))
     for drop in queries.DROP_PART[1:]:
         store.execute(drop)
+
+
+def sample(dimension: str, value: str) -> dict[str, int]:
+    """Return by which arithmetic a filter leaves one visitor in `SAMPLE_OF` out: for each filter others, for the same always the same."""
+    digest = blake2b(f"{dimension} {value}".encode("utf-8", "replace"), digest_size=8).digest()
+    return {"mix": int.from_bytes(digest[:3], "big") | 1, "shift": int.from_bytes(digest[3:6], "big"), "of": SAMPLE_OF}
 
 
 def _make_visits(store: SQLiteStore) -> None:

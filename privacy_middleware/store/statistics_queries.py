@@ -11,6 +11,8 @@ from typing import Final
 OTHER: Final = "\x01"
 """The value under which values are put together that are not shown; no page, source or browser is called so."""
 MEASURES: Final = ("visitors", "visits", "page_views", "bounces", "milliseconds", "hits", "sent", "aborted")
+UNITS: Final = {"milliseconds": 60_000, "sent": 1_000_000}
+"""What is rounded to multiples of this many times the fewest visitors: a minute, a megabyte; other measures are numbers of something."""
 _PART: Final = "(abs(hit.visitor % :parts) = :part OR (hit.visitor IS NULL AND :part = 0))"
 
 DROP_PART: Final = (
@@ -117,6 +119,10 @@ def of_people(dimension: str) -> str:
 
 
 _MEDIUM: Final = ("JOIN source ON source.id = visits.source", "CASE WHEN source.kind = '' THEN 'direct' ELSE source.kind END")
+
+
+LEAVE_SAMPLE: Final = """/* filters.sample */
+DELETE FROM temp.piece WHERE (abs(visitor % 1000003) * :mix + :shift) / 1009 % :of = 0"""
 
 
 def leave_only(dimension: str, *, hour: str = "") -> str:
@@ -260,7 +266,9 @@ WHERE dimension = :dimension AND day BETWEEN :first AND :last GROUP BY value, he
 
 _PLAIN: Final = ", ".join(MEASURES)
 _OF_DAY: Final = ", ".join(f"rollup.{name}" for name in MEASURES)
-_ROUNDED: Final = ", ".join(f"rollup.{name} - rollup.{name} % :fewest" for name in MEASURES)
+_ROUNDED: Final = ", ".join(
+    f"rollup.{name} - rollup.{name} % (CASE WHEN :fewest = 1 THEN 1 ELSE :fewest * {UNITS.get(name, 1)} END)" for name in MEASURES
+)
 _WEIGHT: Final = "CASE WHEN rollup.visitors > 0 THEN rollup.visitors ELSE rollup.hits END"
 
 
