@@ -121,7 +121,7 @@ numbers = st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.integers
 @given(numbers, st.integers(1, 6), st.integers(0, 8))
 @settings(deadline=None, max_examples=300)
 def test_nothing_shown_is_too_few_and_what_is_not_shown_is_not_either(visitors: dict[str, int], fewest: int, rest: int) -> None:
-    hidden = held(visitors, fewest=fewest, apart=True, rest=rest)
+    hidden = held(visitors, fewest=fewest, overlap=0, rest=rest)
     shown = {value: number for value, number in visitors.items() if value not in hidden}
     assert all(number >= fewest for number in shown.values())
     together = sum(visitors[value] for value in hidden) + rest
@@ -131,7 +131,7 @@ def test_nothing_shown_is_too_few_and_what_is_not_shown_is_not_either(visitors: 
 @given(numbers, st.integers(1, 6))
 @settings(deadline=None, max_examples=300)
 def test_where_a_visitor_may_have_several_values_the_sum_is_not_trusted(visitors: dict[str, int], fewest: int) -> None:
-    hidden = held(visitors, fewest=fewest, apart=False)
+    hidden = held(visitors, fewest=fewest, overlap=None)
     assert not hidden or max(visitors[value] for value in hidden) >= fewest or len(hidden) == len(visitors)
 
 
@@ -139,11 +139,11 @@ def test_where_a_visitor_may_have_several_values_the_sum_is_not_trusted(visitors
 @settings(deadline=None, max_examples=100)
 def test_no_more_is_held_than_it_takes(visitors: dict[str, int]) -> None:
     few = {value for value, number in visitors.items() if number < FEWEST}
-    assert len(held(visitors, fewest=FEWEST, apart=True) - few) <= 1
+    assert len(held(visitors, fewest=FEWEST, overlap=0) - few) <= 1
 
 
 def test_with_one_as_the_number_all_is_shown() -> None:
-    assert held({"a": 1, "b": 2}, fewest=1, apart=True) == set()
+    assert held({"a": 1, "b": 2}, fewest=1, overlap=0) == set()
 
 
 # --- the attack ------------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from ..problems import problems
 from ..record import submissions
 from ..record.submissions import Stored
 from ..rights import audit, requests
-from ..rights.mails import ASKED, NAMES
+from ..rights.mails import NAMES
 from ..rights.requests import DAY, Request
 from ..settings import effective
 from ..store import queries
@@ -35,6 +35,7 @@ SOON_DAYS: Final = 7
 MOST_ROWS: Final = 200
 LAST_DAY: Final = 2**31
 LENGTH_OF_ID: Final = 32
+NOT_THERE: Final = "There is no such request."
 
 
 class DeskPages:
@@ -86,6 +87,8 @@ class DeskPages:
         if call.method == "POST":
             sent = await form_of(call, self.privacy.settings.base_url)
             fault = await self._in_store(lambda store: self._decide(store, call.path_params["id"], sent))
+            if fault == NOT_THERE:
+                return self._not_found(call)
             if not fault:
                 return see(call, f"requests/{call.path_params['id']}")
         shown = await self._in_store(lambda store: self._open_request(store, call.path_params["id"]))
@@ -111,8 +114,9 @@ class DeskPages:
         try:
             with store.transaction():
                 found = requests.find_one(store, _whole(id_))
-                if found is not None:
-                    decisions[action](found)
+                if found is None:
+                    return NOT_THERE
+                decisions[action](found)
         except PrivacyError as error:
             return str(error)
         return ""
@@ -132,7 +136,7 @@ class DeskPages:
         in_force = bool(found.lookup and found.closed and store.rows(queries.IN_FORCE, lookup=found.lookup, closed=found.closed))
         dates = {"received": found.created, "confirmed": found.confirmed, "to be answered by": found.due, "closed": found.closed}
         return {
-            "asked": found, "kind": NAMES[found.kind], "asks": ASKED[found.kind], "who": who, "problem": problem, "edits": edits,
+            "asked": found, "kind": NAMES[found.kind], "who": who, "problem": problem, "edits": edits,
             "dates": {name: self._date(instant) for name, instant in dates.items() if instant is not None},
             "steps": store.rows(queries.STEPS, request=found.id), "in_force": in_force, "state": found.state.replace("_", " "),
         }  # fmt: skip

@@ -11,14 +11,14 @@ from collections.abc import Collection, Iterable, Mapping
 from ..store.statistics_queries import UNITS
 
 
-def held(visitors: Mapping[str, int], *, fewest: int, apart: bool, rest: int = 0, also: Collection[str] = ()) -> set[str]:
+def held(visitors: Mapping[str, int], *, fewest: int, overlap: int | None, rest: int = 0, also: Collection[str] = ()) -> set[str]:
     """Return the values that must not be shown by themselves.
 
     Args:
         visitors: how many visitors have each value.
         fewest: how many it takes to be shown.
-        apart: True if each visitor has one value only, so that the visitors of several values add up. If not, several may be the same
-            person: only the largest number is sure.
+        overlap: how often a visitor has more than one value, in all; 0 if each has one only, so that the visitors of several values add up.
+            None if that is not known: then of several values only the largest number is sure, since they may be of the same people.
         rest: how many visitors are behind what was put together before (see `queries.OTHER`); what is held is put together with that.
         also: values that must be held whatever their number.
 
@@ -26,16 +26,17 @@ def held(visitors: Mapping[str, int], *, fewest: int, apart: bool, rest: int = 0
     """
     few = {value for value, number in visitors.items() if number < fewest or value in also}
     for value, _ in sorted(visitors.items(), key=lambda item: (item[1], item[0])):
-        if not are_too_few((visitors[one] for one in few), fewest=fewest, apart=apart, rest=rest):
+        if not are_too_few((visitors[one] for one in few), fewest=fewest, overlap=overlap, rest=rest):
             break
         few.add(value)
     return few
 
 
-def are_too_few(numbers: Iterable[int], *, fewest: int, apart: bool, rest: int = 0) -> bool:
+def are_too_few(numbers: Iterable[int], *, fewest: int, overlap: int | None, rest: int = 0) -> bool:
     """Tell whether what is put together tells of somebody, and of fewer visitors than it takes; arguments as of `held`."""
-    all_numbers = [*numbers, (rest if apart else min(rest, 1))]
-    return 0 < (sum(all_numbers) if apart else max(all_numbers)) < fewest
+    known = [*numbers, min(rest, 1) if overlap is None else rest]
+    at_least = max(known) if overlap is None else max(*known, sum(known) - overlap)
+    return 0 < at_least < fewest
 
 
 def rounded(name: str, amount: int, *, fewest: int) -> int:

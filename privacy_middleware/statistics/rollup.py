@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, tzinfo
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
+from ..collect.hit import DOWNLOAD, PAGE
 from ..collect.visitor import date_of, day_number, day_start
 from ..store import statistics_queries as queries
 from ..store.sqlite import SQLiteStore
@@ -27,6 +28,12 @@ DIMENSIONS: Final = (
 NUMBER: Final = {name: number for number, name in enumerate(DIMENSIONS)}
 APART: Final = frozenset({"total", "country", "browser", "os", "device", "bot"})
 """Dimensions of which each visitor has one value."""
+WHO_HAS_ONE: Final = {
+    **dict.fromkeys(("source", "language", "status", "hour", "site", "kind"), ("total", "")),
+    **dict.fromkeys(("page", "entry", "exit"), ("kind", str(PAGE))),
+    "download": ("kind", str(DOWNLOAD)),
+}
+"""Of which row of a day the visitors are all who have some value of a dimension."""
 MOST_VALUES: Final = 200
 """Values kept of a day and dimension; the others are put together."""
 HITS_A_PART: Final = 250_000
@@ -176,14 +183,18 @@ def keep_day(store: SQLiteStore, day: int, table: Table, terms: Terms, *, state:
     Of a day whose hits were purged before (`PURGED`), what came in since, by an import, is added, and purged as well.
     """
     counted = store.rows(queries.DAY_HITS_UP_TO, day=day, last=last)[0]["hits"]
+    if state == PURGED:
+        for dimension, rows in _stored(store, day).items():
+            _add(table.setdefault(dimension, {}), [(value, *measures) for value, measures in rows.items()])
     for dimension in DIMENSIONS:
-        rows = table.get(dimension, {})
-        if state == PURGED:
-            before = store.connection.execute(queries.ROWS_OF_DAY, {"dimension": NUMBER[dimension], "day": day}).fetchall()
-            rows = {value: list(measures) for value, measures in rows.items()}
-            _add(rows, before)
         store.execute(queries.CLEAR_DAY_OF, dimension=NUMBER[dimension], day=day)
-        _write(store, dimension, day, rows, terms.fewest, are_few_kept=state != PURGED)
+        kept = bounded(table.get(dimension, {}), MOST_VALUES)
+        hidden, how = hidden_values(kept, terms.fewest, overlap=overlap_of(dimension, table))
+        if hidden and state == PURGED:
+            kept = put_together(kept, hidden)
+        states = {value: how if value in hidden or value == OTHER else SHOWN for value in kept}
+        rows_of = [(NUMBER[dimension], day, value, states[value], *measures) for value, measures in kept.items()]
+        store.connection.executemany(queries.ADD_ROW, rows_of)
     if state == PURGED:
         store.execute(queries.PURGE_DAY_HITS, day=day, last=last)
     store.execute(queries.SET_DAY, day=day, state=state, hits=counted, last=last, made=now)
@@ -191,18 +202,29 @@ def keep_day(store: SQLiteStore, day: int, table: Table, terms: Terms, *, state:
         store.execute(query, month=month_of(day))
 
 
-def _write(store: SQLiteStore, dimension: str, day: int, rows: Mapping[str, Measures], fewest: int, *, are_few_kept: bool) -> None:
-    kept = bounded(rows, MOST_VALUES)
-    hidden, how = hidden_values(dimension, kept, fewest)
-    if hidden and not are_few_kept:
-        kept = put_together(kept, hidden)
-    store.connection.executemany(
-        queries.ADD_ROW,
-        [
-            (NUMBER[dimension], day, value, how if value in hidden or value == OTHER else SHOWN, *measures)
-            for value, measures in kept.items()
-        ],
-    )
+def _stored(store: SQLiteStore, day: int) -> Table:
+    """Return the figures of a day as they are kept."""
+    found = {
+        dimension: store.connection.execute(queries.ROWS_OF_DAY, {"dimension": NUMBER[dimension], "day": day}) for dimension in DIMENSIONS
+    }
+    return {dimension: {value: measures for value, *measures in rows} for dimension, rows in found.items()}
+
+
+def overlap_of(dimension: str, table: Table) -> int | None:
+    """Return how often a visitor of a day has more than one value of a dimension; None if that is not known.
+
+    Whoever has any value is known: of sources everybody, of pages everybody who viewed one.
+    """
+    if dimension in APART:
+        return 0
+    if dimension not in WHO_HAS_ONE:
+        return None
+    of, value = WHO_HAS_ONE[dimension]
+    rows = table.get(dimension, {})
+    people = table.get(of, {}).get(value, [0])[0]
+    if not people or not all(measures[0] for measures in rows.values()):
+        return None
+    return max(0, sum(measures[0] for measures in rows.values()) - people)
 
 
 def bounded(rows: Mapping[str, Measures], most: int) -> dict[str, Measures]:
@@ -219,13 +241,13 @@ def put_together(rows: Mapping[str, Measures], values: set[str]) -> dict[str, Me
     return kept | ({OTHER: [sum(column) for column in zip(*others, strict=True)]} if others else {})
 
 
-def hidden_values(dimension: str, rows: Mapping[str, Measures], fewest: int, *, also: Collection[str] = ()) -> tuple[set[str], int]:
+def hidden_values(rows: Mapping[str, Measures], fewest: int, *, overlap: int | None, also: Collection[str] = ()) -> tuple[set[str], int]:
     """Return the values of a day, or of a month, that have too few visitors to be shown, and whether they are `TOGETHER` or `UNSHOWN`."""
     groups: dict[str, dict[str, int]] = {"": {}}
     for value, measures in rows.items():
         if value != OTHER:
             groups.setdefault(value.partition(BETWEEN)[0] if BETWEEN in value else "", {})[value] = weight(measures)
-    terms: dict[str, Any] = {"fewest": fewest, "apart": dimension in APART, "rest": weight(rows[OTHER]) if OTHER in rows else 0}
+    terms: dict[str, Any] = {"fewest": fewest, "overlap": overlap, "rest": weight(rows[OTHER]) if OTHER in rows else 0}
     hidden: set[str] = set()
     how = TOGETHER
     for group in groups.values():
@@ -243,12 +265,9 @@ def weight(measures: Measures) -> int:
 
 def hold_again(store: SQLiteStore, day: int, fewest: int) -> None:
     """Decide anew what of a day is shown, in a transaction of the caller's: the owner has set another number."""
-    for dimension in DIMENSIONS:
-        rows = {
-            value: measures
-            for value, *measures in store.connection.execute(queries.ROWS_OF_DAY, {"dimension": NUMBER[dimension], "day": day})
-        }
-        hidden, how = hidden_values(dimension, rows, fewest)
+    table = _stored(store, day)
+    for dimension, rows in table.items():
+        hidden, how = hidden_values(rows, fewest, overlap=overlap_of(dimension, table))
         for value in rows:
             held_so = how if value in hidden or value == OTHER else SHOWN
             store.execute(queries.SET_HELD, held=held_so, dimension=NUMBER[dimension], day=day, value=value)
@@ -286,7 +305,7 @@ def close_month(store: SQLiteStore, month: int, fewest: int) -> None:
                 seldom.add(value)
         shown = sums[SHOWN]
         for held_so in (TOGETHER, UNSHOWN):
-            hidden, how = hidden_values(dimension, sums[held_so], fewest, also=seldom)
+            hidden, how = hidden_values(sums[held_so], fewest, overlap=0 if dimension in APART else None, also=seldom)
             for value, measures in sums[held_so].items():
                 if value not in hidden and value != OTHER:
                     _add(shown, [(value, *measures)])
