@@ -260,6 +260,21 @@ def test_if_counting_fails_for_two_days_what_was_promised_to_visitors_counts_mor
     assert query("SELECT COUNT(*) AS n FROM hit") == [{"n": 0}]
 
 
+def test_what_was_counted_last_stays_of_a_day_that_was_purged_while_it_went_on(store: SQLiteStore) -> None:
+    """Else its month would never be over."""
+    clock = Clock("2026-05-04T12:00:00+00:00")
+    add(store, some(5, day=clock.today))
+    module.count_open_days(store, TERMS, now=int(clock.now * 1000))
+    clock.move(days=40)
+    purge(store, clock)
+    clock.move(hours=49)
+    purge(store, clock)
+    assert query("SELECT COUNT(*) AS n FROM hit") == [{"n": 0}]
+    make(clock).refresh().result(10)
+    assert query("SELECT month FROM month") == [{"month": 12 * 2026 + 4}]
+    assert reports.totals(store, first=clock.today - 60, last=clock.today, fewest=1).visitors == 5
+
+
 def test_each_wait_begins_anew(store: SQLiteStore) -> None:
     clock = Clock()
     for days in (0, 10):

@@ -240,7 +240,7 @@ ON CONFLICT (dimension, day, value) DO UPDATE SET {", ".join(f"{name} = rollup.{
 DELETE FROM rollup WHERE held AND value <> :other AND day IN (SELECT day FROM day WHERE state = 2 AND day < :before)""",
 )
 """What too few had in common is not kept longer than the visits themselves."""
-MARK_PURGED: Final = "/* purge.hits */ UPDATE day SET state = 2 WHERE day < :before AND state = 1"
+MARK_PURGED: Final = "/* purge.hits */ UPDATE day SET state = 2 WHERE day < :before AND state < 2"
 FIRST_UNCLOSED: Final = """/* purge.hits */
 WITH RECURSIVE days (day) AS (
     SELECT MIN(day) FROM hit UNION ALL SELECT (SELECT MIN(hit.day) FROM hit WHERE hit.day > days.day) FROM days WHERE days.day < :before

@@ -9,7 +9,8 @@ CREATE TABLE day (
     made INTEGER NOT NULL       -- epoch milliseconds
 );
 
--- The figures of a day by dimension (a number, see statistics/rollup.py) and value. held: 1 if there are too few visitors to show it.
+-- The figures of a day by dimension (a number, see statistics/rollup.py) and value. held: 1 if too few visitors have it to show it by itself;
+-- 2 if all that is held of that day and dimension together is too few as well.
 CREATE TABLE rollup (
     dimension INTEGER NOT NULL,
     day INTEGER NOT NULL,
