@@ -4,6 +4,7 @@ import itertools
 import random
 from collections.abc import Iterator
 from datetime import UTC, date
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from privacy_middleware.collect.hit import Hit
 from privacy_middleware.collect.source import DIRECT, Source
 from privacy_middleware.collect.visitor import day_number
 from privacy_middleware.statistics import bookkeeper, reports
-from privacy_middleware.statistics.disclosure_control import held
+from privacy_middleware.statistics.disclosure_control import are_too_few, held, told
 from privacy_middleware.statistics.filters import FILTERS, Filters, Only
 from privacy_middleware.statistics.live import right_now
 from privacy_middleware.statistics.reports import DIMENSIONS, Row
@@ -144,6 +145,44 @@ def test_no_more_is_held_than_it_takes(visitors: dict[str, int]) -> None:
 
 def test_with_one_as_the_number_all_is_shown() -> None:
     assert held({"a": 1, "b": 2}, fewest=1, overlap=0) == set()
+
+
+def test_what_was_put_together_may_be_of_one_visitor_with_many_values() -> None:
+    assert are_too_few([1], fewest=FEWEST, overlap=50, rest=50)
+    assert not are_too_few([1], fewest=FEWEST, overlap=0, rest=2)
+    assert held({"/": 10, "/a": 1}, fewest=FEWEST, overlap=250, rest=250) == {"/", "/a"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "together", "values"),
+    [
+        ([], [], set()),
+        ([(1, "a"), (1, "b"), (2, "a"), (2, "b")], [], set()),
+        ([(1, "a"), (1, "b"), (2, "a"), (2, "c")], ["b", "c"], set()),
+        ([(1, "a"), (1, "b"), (2, "a"), (2, "b"), (3, "c"), (3, "b")], [], {"c", "b"}),  # the month would show c, which is day 3's
+        ([(1, "a"), (1, "b"), (2, "a"), (2, "b"), (3, "c"), (3, "b")], ["c"], {"b"}),  # the sum of what stays together is day 3's
+        ([(1, "a"), (1, "b"), (2, "a"), (2, "b"), (3, "c"), (3, "b")], ["b", "c"], set()),
+        ([(1, OTHER), (2, OTHER)], [OTHER], set()),
+    ],
+)
+def test_a_month_holds_back_what_would_tell_of_one_day(cells: list[tuple[int, str]], together: list[str], values: set[str]) -> None:
+    assert told(cells, together) == values
+
+
+@given(st.sets(st.tuples(st.integers(1, 6), st.sampled_from("abcdef")), max_size=18), st.sets(st.sampled_from("abcdef"), max_size=3))
+@settings(deadline=None, max_examples=300)
+def test_a_cell_is_told_if_days_and_values_fall_apart_without_it(drawn: set[tuple[int, str]], together: set[str]) -> None:
+    cells = sorted(drawn)
+    edges = [(day, OTHER if value in together else value) for day, value in cells]
+    lone = {day for day, _ in edges if sum(one == day for one, _ in edges) == 1}
+    expected: set[str] = set()
+    for number, (day, column) in enumerate(edges):
+        met: set[int | str] = {day}
+        for _ in edges:
+            met |= {end for n, edge in enumerate(edges) if n != number and met & set(edge) for end in edge}
+        if column not in met and day not in lone:
+            expected |= {column} if column != OTHER else {other for one, other in edges if one == day and other != OTHER}
+    assert told(cells, together) == expected
 
 
 # --- the attack ------------------------------------------------------------------------------------------------------------
@@ -448,3 +487,46 @@ def test_what_not_even_all_together_are_enough_for_is_purged_with_its_day_and_st
     assert shown(store, "country", MONDAY + 1, MONDAY + 1) == {OTHER: 10}
     values = {row["value"] for row in store.rows("SELECT value FROM rollup WHERE dimension = 6")}
     assert values == {OTHER}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 9, 53, 99, 144])
+def test_no_arithmetic_with_a_month_and_its_days_tells_a_number_that_a_day_holds_back(store: SQLiteStore, seed: int) -> None:
+    """The attacker writes down an equation for the others of each day and for each value of the month, and solves them."""
+    draw = random.Random(seed)
+    first, last = days_of_month(month_of(MONDAY))
+    amounts = draw.choice([[0, 0, 1, 2, 5, 9], [3, 5, 9, 9, 9, 9, 9, 9, 9, 1], [0, 0, 0, 1], [*[9] * 20, 1, 2, 3]])
+    drawn = [{country: draw.choice(amounts) for country in ("DK", "SE", "NO", "DE", "CY")} for _ in range(first, last + 1)]
+    with store.transaction():
+        store.add_hits([one for n, values in enumerate(drawn) for one in one_each(first + n, values)])
+    bookkeeper.count_all(store, TERMS, now=(last + 5) * 86_400_000, retention_days=3660)
+    month = shown(store, "country", first, last)
+    by_day = [shown(store, "country", day, day) for day in range(first, last + 1)]
+    cells = [(n, country) for n, day in enumerate(by_day) for country in drawn[0] if country not in day]
+    equations = [[Fraction(cell[0] == n) for cell in cells] + [Fraction(day[OTHER])] for n, day in enumerate(by_day) if OTHER in day]
+    equations += [[Fraction(cell[0] == n) for cell in cells] + [Fraction(0)] for n, day in enumerate(by_day) if not any(drawn[n].values())]
+    for country in drawn[0]:
+        added = month.get(country, 0) - sum(day.get(country, 0) for day in by_day)
+        if added:
+            equations.append([Fraction(cell[1] == country) for cell in cells] + [Fraction(added)])
+    for row in solved(equations, len(cells)):
+        [*factors, result] = row
+        if sum(map(bool, factors)) == 1:
+            assert not 0 < result < FEWEST, cells[next(number for number, factor in enumerate(factors) if factor)]
+
+
+def solved(equations: list[list[Fraction]], unknown: int) -> list[list[Fraction]]:
+    """Gauss and Jordan."""
+    done = 0
+    for column in range(unknown):
+        found = next((n for n in range(done, len(equations)) if equations[n][column]), None)
+        if found is None:
+            continue
+        equations[done], equations[found] = equations[found], equations[done]
+        pivot = [number / equations[done][column] for number in equations[done]]
+        equations = [
+            [a - row[column] * b for a, b in zip(row, pivot, strict=True)] if row[column] and n != done else row
+            for n, row in enumerate(equations)
+        ]
+        equations[done] = pivot
+        done += 1
+    return equations[:done]

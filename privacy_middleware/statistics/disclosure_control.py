@@ -6,9 +6,9 @@ It is done once for each day, and every report is a sum of days so treated: what
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
-from ..store.statistics_queries import UNITS
+from ..store.statistics_queries import OTHER, UNITS
 
 
 def held(visitors: Mapping[str, int], *, fewest: int, overlap: int | None, rest: int = 0, also: Collection[str] = ()) -> set[str]:
@@ -26,17 +26,64 @@ def held(visitors: Mapping[str, int], *, fewest: int, overlap: int | None, rest:
     """
     few = {value for value, number in visitors.items() if number < fewest or value in also}
     for value, _ in sorted(visitors.items(), key=lambda item: (item[1], item[0])):
-        if not are_too_few((visitors[one] for one in few), fewest=fewest, overlap=overlap, rest=rest):
+        if not are_too_few([visitors[one] for one in few], fewest=fewest, overlap=overlap, rest=rest):
             break
         few.add(value)
     return few
 
 
-def are_too_few(numbers: Iterable[int], *, fewest: int, overlap: int | None, rest: int = 0) -> bool:
+def are_too_few(numbers: Collection[int], *, fewest: int, overlap: int | None, rest: int = 0) -> bool:
     """Tell whether what is put together tells of somebody, and of fewer visitors than it takes; arguments as of `held`."""
-    known = [*numbers, min(rest, 1) if overlap is None else rest]
-    at_least = max(known) if overlap is None else max(*known, sum(known) - overlap)
+    values = [*numbers, min(rest, 1)]  # behind the rest may be one visitor with many values
+    at_least = max(values) if overlap is None else max(*values, sum(numbers) + rest - overlap)
     return 0 < at_least < fewest
+
+
+def told(cells: Collection[tuple[int, str]], together: Collection[str]) -> set[str]:
+    """Return values of which a month's sum, less what its days show, would tell what one day holds back.
+
+    A table of days and values with its sums tells a cell that it holds back if, and only if, the cell is a bridge in the graph of such
+    cells (Gusfield, "A graph theoretic approach to statistical data security", SIAM J. Comput. 17(3), 1988).
+
+    Args:
+        cells: which days hold which values back.
+        together: the values that the month holds back as well; of these only the sum of all is shown.
+    """
+    ways: dict[int | str, list[tuple[int, int | str]]] = {}
+    for number, (day, value) in enumerate(cells):
+        column = OTHER if value in together else value
+        ways.setdefault(day, []).append((number, column))
+        ways.setdefault(column, []).append((number, day))
+    bridges = _bridges(ways)
+    found: set[str] = set()
+    for number, (day, value) in enumerate(cells):
+        if number in bridges and len(ways[day]) > 1:  # one alone is what was put together before
+            found |= {value} if value not in together else {str(column) for _, column in ways[day] if column != OTHER}
+    return found
+
+
+def _bridges(ways: Mapping[int | str, Sequence[tuple[int, int | str]]]) -> set[int]:
+    """Return the edges without which a graph falls apart; `ways` holds the edges of each node, and where they lead."""
+    order: dict[int | str, int] = {}
+    bridges: set[int] = set()
+
+    def reach(node: int | str, by: int) -> int:
+        """Return the earliest node one gets to from here, not going back the way one came; it goes twice as deep as there are days."""
+        order[node] = earliest = len(order)
+        for number, following in ways[node]:
+            if number == by:
+                continue
+            if following in order:
+                seen = order[following]
+            elif (seen := reach(following, number)) > order[node]:
+                bridges.add(number)
+            earliest = min(earliest, seen)
+        return earliest
+
+    for node in ways:
+        if node not in order:
+            reach(node, -1)
+    return bridges
 
 
 def rounded(name: str, amount: int, *, fewest: int) -> int:

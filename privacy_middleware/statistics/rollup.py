@@ -17,7 +17,7 @@ from ..collect.visitor import date_of, day_number, day_start
 from ..store import statistics_queries as queries
 from ..store.sqlite import SQLiteStore
 from ..store.statistics_queries import OTHER
-from .disclosure_control import are_too_few, held
+from .disclosure_control import are_too_few, held, told
 from .goals import BETWEEN, Mark
 
 DIMENSIONS: Final = (
@@ -253,7 +253,7 @@ def hidden_values(rows: Mapping[str, Measures], fewest: int, *, overlap: int | N
     for group in groups.values():
         mine = held(group, also=also, **terms)
         hidden |= mine
-        if are_too_few((group[value] for value in mine), **terms):
+        if are_too_few([group[value] for value in mine], **terms):
             how = UNSHOWN
     return hidden, how
 
@@ -303,9 +303,12 @@ def close_month(store: SQLiteStore, month: int, fewest: int) -> None:
             sums[held_so][value] = measures
             if held_so and days < fewest:
                 seldom.add(value)
+        cells = store.connection.execute(queries.CELLS, {"dimension": NUMBER[dimension], "first": first, "last": last}).fetchall()
         shown = sums[SHOWN]
         for held_so in (TOGETHER, UNSHOWN):
             hidden, how = hidden_values(sums[held_so], fewest, overlap=0 if dimension in APART else None, also=seldom)
+            while held_so == TOGETHER and (more := told(cells, {*hidden, OTHER})):
+                hidden |= more
             for value, measures in sums[held_so].items():
                 if value not in hidden and value != OTHER:
                     _add(shown, [(value, *measures)])

@@ -260,6 +260,8 @@ _SUMS: Final = ", ".join(f"SUM({name}) AS {name}" for name in MEASURES)
 MONTH_ROWS: Final = f"""/* rollup.months */
 SELECT value, held, COUNT(*) AS days, {_SUMS} FROM rollup
 WHERE dimension = :dimension AND day BETWEEN :first AND :last GROUP BY value, held"""
+CELLS: Final = """/* rollup.months */
+SELECT day, value FROM rollup WHERE dimension = :dimension AND day BETWEEN :first AND :last AND held = 1 ORDER BY day, value"""
 
 # --- reading them ----------------------------------------------------------------------------------------------------------
 # Of a day that goes on, figures are rounded down to multiples of the fewest visitors shown: so two looks do not tell of one visitor.
