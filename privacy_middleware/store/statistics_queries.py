@@ -30,16 +30,18 @@ CREATE TEMP TABLE piece (
 
 FILL_PIECE: Final = f"""/* rollup.piece */
 WITH ordered AS (
-    SELECT hit.*, agent.bot <> '' AS is_bot,
+    SELECT hit.id, hit.time, hit.visitor, agent.bot <> '' AS is_bot,
            CASE WHEN hit.time - LAG(hit.time) OVER (PARTITION BY agent.bot <> '', hit.visitor ORDER BY hit.time, hit.id) <= 1800000
                 THEN 0 ELSE 1 END AS begins
     FROM hit JOIN agent ON agent.id = hit.agent
     WHERE hit.day = :day AND hit.id <= :last AND {_PART}
+), numbered AS (
+    SELECT id, is_bot, ROW_NUMBER() OVER in_order AS place, CASE WHEN visitor IS NOT NULL THEN SUM(begins) OVER in_order END AS visit
+    FROM ordered WINDOW in_order AS (ORDER BY is_bot, visitor, time, id ROWS UNBOUNDED PRECEDING)
 )
 INSERT INTO piece
-SELECT ROW_NUMBER() OVER in_order, is_bot, visitor, CASE WHEN visitor IS NOT NULL THEN SUM(begins) OVER in_order END,
-       id, time, kind, page, status, source, campaign, agent, language, country, sent, aborted
-FROM ordered WINDOW in_order AS (ORDER BY is_bot, visitor, time, id ROWS UNBOUNDED PRECEDING)"""
+SELECT place, is_bot, hit.visitor, visit, hit.id, hit.time, kind, page, status, source, campaign, agent, language, country, sent, aborted
+FROM numbered JOIN hit ON hit.id = numbered.id"""
 """People and bots apart: a bot under a person's pseudonym does not bridge two visits."""
 LEAVE_PEOPLE: Final = ("DELETE FROM temp.piece WHERE is_bot", "DELETE FROM temp.visits WHERE is_bot", "DELETE FROM temp.who WHERE is_bot")
 
