@@ -1,7 +1,7 @@
 """Prints how long the owner's figures take at 10 million hits of 12 months, and what counting them costs.
 
-The hits are made first (about 700 MB; with `--folder` they are kept for the next run). Each panel is timed for 30 days and 12 months, and one
-of them against the same figures by raw SQL over the hits; the whole page is timed through the pages themselves.
+The hits are made first (about 700 MB; with `--folder` they are kept for the next run). Each panel is timed for 30 days and 12 months, and
+one of them against the same figures by raw SQL over the hits; the whole page is timed through the pages themselves.
 """
 
 from __future__ import annotations
