@@ -78,6 +78,7 @@ OF_HITS: Final = {
     "status": ("", "piece.status"),
     "kind": ("", "piece.kind"),
 }
+ANY_SITE: Final = "/* rollup.site */ SELECT 1 FROM page WHERE site <> '' LIMIT 1"
 OF_PEOPLE: Final = {
     "country": ("", "who.country"),
     "browser": (_AGENT, "agent.browser"),
