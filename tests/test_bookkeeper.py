@@ -228,6 +228,20 @@ def test_it_has_a_lower_priority_than_the_host() -> None:
     assert priorities[0] >= os.getpriority(os.PRIO_PROCESS, 0)
 
 
+def test_where_the_app_has_not_run_since_its_last_days_are_counted_all_the_same(store: SQLiteStore) -> None:
+    """Their salts live until it runs again, or `purge` does."""
+    clock = Clock()
+    for ago in (6, 5):
+        add(store, some(4, day=clock.today - ago))
+        store.salt(clock.today - ago, bytes(32))
+    module.count_all(store, TERMS, now=int(clock.now * 1000), retention_days=30)
+    assert reports.totals(store, first=clock.today - 9, last=clock.today, fewest=1).visitors == 8
+    assert set(states(store).values()) == {OPEN}
+    store.destroy_salts(before=clock.today - 1, after=clock.today + 1)
+    module.count_all(store, TERMS, now=int(clock.now * 1000), retention_days=30)
+    assert set(states(store).values()) == {CLOSED}
+
+
 # --- the purge waits -------------------------------------------------------------------------------------------------------
 
 

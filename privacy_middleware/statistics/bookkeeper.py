@@ -173,9 +173,13 @@ def close_day(store: SQLiteStore, day: int, terms: Terms, *, now: int) -> None:
 
 
 def count_open_days(store: SQLiteStore, terms: Terms, *, now: int) -> None:
-    """Count those days that go on and have changed since they were last counted."""
+    """Count those days that go on and have changed since they were last counted.
+
+    Those are today and yesterday, and, where the app has not run since, days whose salt is not destroyed yet.
+    """
     today = day_of(now, terms.zone)
-    for day in (today - 1, today):
+    going_on = {row["day"] for row in store.rows(queries.HIT_DAYS) if row["state"] == OPEN}
+    for day in sorted({today - 1, today} | going_on):
         known = store.rows(queries.DAYS, first=day, last=day)
         if known and known[0]["state"] != OPEN:
             continue
