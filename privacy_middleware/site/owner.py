@@ -31,7 +31,7 @@ from .files import FORMATS, file_of
 from .pages import Pages, base_path
 from .panels import BY_HITS, PANELS, TITLES, Line, Panel, cards, every_day, label
 from .panels import points as points_of
-from .periods import NAMES, Faulty, Period, in_words, read_period
+from .periods import NAMES, Faulty, Period, read_period, span
 from .sign_in import SignIn, see
 
 Result = TypeVar("Result")
@@ -123,7 +123,7 @@ class OwnerPages:
                 "made": self._clock_time(figures.made),
                 "first": date_of(figures.first).isoformat(),
                 "last": date_of(figures.last).isoformat(),
-                "span": f"{in_words(figures.first)} to {in_words(figures.last)}",
+                "span": span(figures.first, figures.last),
             }
         return self.render(request, "owner/dashboard.html", role, here="", **values)
 

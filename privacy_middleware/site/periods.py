@@ -38,7 +38,7 @@ class Period(NamedTuple):
     @property
     def title(self) -> str:
         """What it is called."""
-        return NAMES.get(self.name, "") or f"{in_words(self.first)} to {in_words(self.last)}"
+        return NAMES.get(self.name, "") or span(self.first, self.last)
 
     @property
     def begins(self) -> str:
@@ -100,6 +100,11 @@ def named(name: str, today: int) -> Period:
     }
     first, last = spans[name]
     return Period(name, day_number(first), day_number(last))
+
+
+def span(first: int, last: int) -> str:
+    """Write a stretch of days as people do."""
+    return in_words(first) if first == last else f"{in_words(first)} to {in_words(last)}"
 
 
 def in_words(day: int) -> str:
