@@ -289,6 +289,47 @@ def test_what_was_counted_last_stays_of_a_day_that_was_purged_while_it_went_on(s
     assert reports.totals(store, first=clock.today - 60, last=clock.today, fewest=1).visitors == 5
 
 
+def test_of_a_day_that_is_purged_in_part_only_what_came_in_since_is_added(store: SQLiteStore) -> None:
+    clock = Clock()
+    day = clock.today - 40
+    add(store, some(50, day=day))
+    module.count_all(store, TERMS, now=int(clock.now * 1000), retention_days=30)
+    purging = store.purge(before=day + 9, most=10)
+    for late in range(3):
+        next(purging)
+        add(store, some(1, day=day, start=100 + late))
+        module.count_all(store, TERMS, now=int(clock.now * 1000), retention_days=30)
+        assert reports.totals(store, first=day, last=day, fewest=1).visitors == 51 + late
+    list(purging)
+    assert query("SELECT COUNT(*) AS n FROM hit") == [{"n": 0}]
+    assert reports.totals(store, first=day, last=day, fewest=1).visitors == 53
+
+
+def test_a_day_that_another_process_counts_and_purges_meanwhile_is_not_overwritten(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    day = clock.today - 40
+    add(store, some(30, day=day))
+    real, done = module.count_day, []
+
+    def overtaken(counted: SQLiteStore, *arguments: Any, **more: Any) -> Any:
+        table = real(counted, *arguments, **more)
+        if not done:
+            done.append(1)
+            other = SQLiteStore(Path("privacy.db"))
+            other.open()
+            module.count_all(other, TERMS, now=int(clock.now * 1000), retention_days=30)
+            assert sum(other.purge(before=day + 9)) == 30
+            other.close()
+        return table
+
+    monkeypatch.setattr(module, "count_day", overtaken)
+    module.close_day(store, day, TERMS, now=0)
+    assert done
+    assert reports.totals(store, first=day, last=day, fewest=1).visitors == 30
+
+
 def test_each_wait_begins_anew(store: SQLiteStore) -> None:
     clock = Clock()
     for days in (0, 10):

@@ -166,10 +166,8 @@ def days_to_close(store: SQLiteStore, *, today: int, kept: int) -> list[int]:
 
 
 def close_day(store: SQLiteStore, day: int, terms: Terms, *, now: int) -> None:
-    """Count a day for good. Counting it again gives the same, and adds what came in since."""
-    before = store.rows(queries.DAYS, first=day, last=day)
-    state = PURGED if before and before[0]["state"] == PURGED else CLOSED
-    _count_and_keep(store, day, terms, state=state, now=now)
+    """Count a day for good. Counting it again gives the same; of a day whose hits are purged, what came in since is added."""
+    _count_and_keep(store, day, terms, state=CLOSED, now=now)
 
 
 def count_open_days(store: SQLiteStore, terms: Terms, *, now: int) -> None:
@@ -183,7 +181,7 @@ def count_open_days(store: SQLiteStore, terms: Terms, *, now: int) -> None:
         known = store.rows(queries.DAYS, first=day, last=day)
         if known and known[0]["state"] != OPEN:
             continue
-        hits = store.rows(queries.DAY_HITS, day=day)[0]
+        hits = store.rows(queries.DAY_HITS, day=day, after=0)[0]
         if known and (known[0]["hits"], known[0]["last"]) == (hits["hits"], hits["last"]):
             continue
         if hits["hits"] or known:
@@ -192,15 +190,28 @@ def count_open_days(store: SQLiteStore, terms: Terms, *, now: int) -> None:
 
 def _count_and_keep(store: SQLiteStore, day: int, terms: Terms, *, state: int, now: int) -> None:
     for _ in range(5):
-        found = store.rows(queries.DAY_HITS, day=day)[0]
         with suppress(Changed):
-            table = count_day(store, day, terms, last=found["last"])
-            with store.transaction():
-                # A visitor may have erased hits since they were counted, or another process may have counted and purged them.
-                if store.rows(queries.DAY_HITS_UP_TO, day=day, last=found["last"])[0]["hits"] != found["hits"]:
-                    raise Changed
-                keep_day(store, day, table, terms, state=state, last=found["last"], now=now)
+            _try_to_count(store, day, terms, state=state, now=now)
             return
+
+
+def _try_to_count(store: SQLiteStore, day: int, terms: Terms, *, state: int, now: int) -> None:
+    """Count a day and keep its figures, unless anything of it has changed meanwhile.
+
+    A visitor may have erased hits, a purge may have begun, or another process may have counted the day.
+    """
+    known = store.rows(queries.DAYS, first=day, last=day)
+    is_purged = bool(known) and known[0]["state"] == PURGED
+    after = known[0]["last"] if is_purged else 0  # what was counted before is purged, or is just being purged
+    found = store.rows(queries.DAY_HITS, day=day, after=after)[0]
+    if is_purged and not found["hits"]:
+        return
+    table = count_day(store, day, terms, last=found["last"], after=after)
+    with store.transaction():
+        hits = store.rows(queries.DAY_HITS_UP_TO, day=day, after=after, last=found["last"])[0]["hits"]
+        if hits != found["hits"] or store.rows(queries.DAYS, first=day, last=day) != known:
+            raise Changed
+        keep_day(store, day, table, terms, state=PURGED if is_purged else state, last=found["last"], now=now)
 
 
 def hold_all_again(store: SQLiteStore, terms: Terms) -> None:

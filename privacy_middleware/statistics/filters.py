@@ -84,7 +84,7 @@ class Filters:
             raise Changed
         table: Table = {}
         for day in range(week, week + WEEK):
-            last = store.rows(queries.DAY_HITS, day=day)[0]["last"]
+            last = store.rows(queries.DAY_HITS, day=day, after=0)[0]["last"]
             for dimension, rows in count_day(store, day, self.terms, last=last, only=only).items():
                 mine = table.setdefault(dimension, {})
                 for value, measures in rows.items():

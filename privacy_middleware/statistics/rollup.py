@@ -63,19 +63,19 @@ class Terms(NamedTuple):
     marks: tuple[Mark, ...] = ()
 
 
-def count_day(store: SQLiteStore, day: int, terms: Terms, *, last: int, only: tuple[str, str] | None = None) -> Table:
-    """Count the hits of a day up to the hit `last`; `only` those of visits that have a value (dimension, value).
+def count_day(store: SQLiteStore, day: int, terms: Terms, *, last: int, after: int = 0, only: tuple[str, str] | None = None) -> Table:
+    """Count the hits of a day, after the hit `after` up to the hit `last`; `only` those of visits that have a value (dimension, value).
 
     Raises:
         Changed: if hits were erased meanwhile; count again.
     """
-    hits = store.rows(queries.DAY_HITS_UP_TO, day=day, last=last)[0]["hits"]
+    hits = store.rows(queries.DAY_HITS_UP_TO, day=day, after=after, last=last)[0]["hits"]
     parts = hits // HITS_A_PART + 1
     table: Table = {}
     for part in range(parts):
         try:
             store.execute(queries.MAKE_PIECE)
-            store.execute(queries.FILL_PIECE, day=day, last=last, parts=parts, part=part)
+            store.execute(queries.FILL_PIECE, day=day, after=after, last=last, parts=parts, part=part)
             if only:
                 _leave_only(store, day, terms, *only)
             for dimension, rows in _read(store, day, terms):
@@ -83,7 +83,7 @@ def count_day(store: SQLiteStore, day: int, terms: Terms, *, last: int, only: tu
         finally:
             for drop in queries.DROP_PART:
                 store.execute(drop)
-    if store.rows(queries.DAY_HITS_UP_TO, day=day, last=last)[0]["hits"] != hits:
+    if store.rows(queries.DAY_HITS_UP_TO, day=day, after=after, last=last)[0]["hits"] != hits:
         raise Changed
     return table
 
@@ -184,7 +184,7 @@ def keep_day(store: SQLiteStore, day: int, table: Table, terms: Terms, *, state:
 
     Of a day whose hits were purged before (`PURGED`), what came in since, by an import, is added, and purged as well.
     """
-    counted = store.rows(queries.DAY_HITS_UP_TO, day=day, last=last)[0]["hits"]
+    counted = store.rows(queries.DAY_HITS_UP_TO, day=day, after=0, last=last)[0]["hits"]
     if state == PURGED:
         for dimension, rows in _stored(store, day).items():
             _add(table.setdefault(dimension, {}), [(value, *measures) for value, measures in rows.items()])

@@ -347,13 +347,13 @@ class SQLiteStore:
         Yields how many each one took.
         """
         self.execute(queries.UNTIE_OLD, before=before)
+        self.execute(statistics_queries.MARK_PURGED, before=before)  # first: a day that is purged in part must not be counted again
         while True:
             with self.transaction():
                 purged = self.connection.execute(queries.PURGE_HITS, {"before": before, "after": after, "most": most}).rowcount
             yield purged
             if purged < most:
                 with self.transaction():
-                    self.execute(statistics_queries.MARK_PURGED, before=before)
                     for query in statistics_queries.PUT_TOGETHER:
                         self.execute(query, before=before, other=statistics_queries.OTHER)
                 return

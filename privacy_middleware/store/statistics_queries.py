@@ -34,7 +34,7 @@ WITH ordered AS (
            CASE WHEN hit.time - LAG(hit.time) OVER (PARTITION BY agent.bot <> '', hit.visitor ORDER BY hit.time, hit.id) <= 1800000
                 THEN 0 ELSE 1 END AS begins
     FROM hit JOIN agent ON agent.id = hit.agent
-    WHERE hit.day = :day AND hit.id <= :last AND {_PART}
+    WHERE hit.day = :day AND hit.id > :after AND hit.id <= :last AND {_PART}
 ), numbered AS (
     SELECT id, is_bot, ROW_NUMBER() OVER in_order AS place, CASE WHEN visitor IS NOT NULL THEN SUM(begins) OVER in_order END AS visit
     FROM ordered WINDOW in_order AS (ORDER BY is_bot, visitor, time, id ROWS UNBOUNDED PRECEDING)
@@ -209,8 +209,8 @@ FROM reached JOIN visits ON visits.visit = reached.visit WHERE reached.goal < 0 
 
 # --- keeping the figures ---------------------------------------------------------------------------------------------------
 
-DAY_HITS: Final = "/* rollup.day */ SELECT COUNT(*) AS hits, COALESCE(MAX(id), 0) AS last FROM hit WHERE day = :day"
-DAY_HITS_UP_TO: Final = "/* rollup.day */ SELECT COUNT(*) AS hits FROM hit WHERE day = :day AND id <= :last"
+DAY_HITS: Final = "/* rollup.day */ SELECT COUNT(*) AS hits, COALESCE(MAX(id), 0) AS last FROM hit WHERE day = :day AND id > :after"
+DAY_HITS_UP_TO: Final = "/* rollup.day */ SELECT COUNT(*) AS hits FROM hit WHERE day = :day AND id > :after AND id <= :last"
 HIT_DAYS: Final = """/* rollup.due */
 WITH RECURSIVE days (day) AS (
     SELECT MIN(day) FROM hit UNION ALL SELECT (SELECT MIN(hit.day) FROM hit WHERE hit.day > days.day) FROM days WHERE days.day IS NOT NULL
