@@ -296,7 +296,7 @@ def test_of_a_day_that_is_purged_in_part_only_what_came_in_since_is_added(store:
     module.count_all(store, TERMS, now=int(clock.now * 1000), retention_days=30)
     purging = store.purge(before=day + 9, most=10)
     for late in range(3):
-        next(purging)
+        next(purging, None)
         add(store, some(1, day=day, start=100 + late))
         module.count_all(store, TERMS, now=int(clock.now * 1000), retention_days=30)
         assert reports.totals(store, first=day, last=day, fewest=1).visitors == 51 + late

@@ -22,7 +22,7 @@ from privacy_middleware.collect.visitor import day_number
 from privacy_middleware.errors import SettingsError
 from privacy_middleware.settings import FEWEST_PUBLIC
 from privacy_middleware.statistics import bookkeeper, publish
-from privacy_middleware.statistics.publish import BY_MONTH, DELTA, EPSILON, laplace, publish_due, published
+from privacy_middleware.statistics.publish import BY_HALF, DELTA, EPSILON, half_of, halves_to_publish, laplace, publish_due, published
 from privacy_middleware.statistics.rollup import Terms, days_of_month
 from privacy_middleware.store.sqlite import SQLiteStore
 
@@ -59,7 +59,7 @@ def close(store: SQLiteStore) -> None:
 
 def silent(scale: float) -> Callable[[int], int]:
     """No noise, so that what is published can be counted."""
-    assert scale >= len((*BY_MONTH, "visitors")) / EPSILON
+    assert scale >= len((*BY_HALF, "visitors")) / EPSILON
     return lambda number: number
 
 
@@ -70,14 +70,14 @@ def found(store: SQLiteStore) -> dict[tuple[int, str, str], int]:
 def test_a_day_that_goes_on_is_not_public(store: SQLiteStore) -> None:
     visit(store, FIRST, 50)
     bookkeeper.count_open_days(store, TERMS, now=FIRST * 86_400_000 + 1000)
-    assert publish_due(store, fewest=3, noise=silent) == 0
+    assert publish_due(store, today=2**20, noise=silent) == 0
     assert published(store) == []
 
 
 def test_a_closed_day_is_public_by_its_visitors_only(store: SQLiteStore) -> None:
     visit(store, FIRST, 50)
     bookkeeper.close_day(store, FIRST, TERMS, now=0)
-    publish_due(store, fewest=3, noise=silent)
+    publish_due(store, today=2**20, noise=silent)
     assert found(store) == {(FIRST, "visitors", ""): 50}
 
 
@@ -85,58 +85,84 @@ def test_a_closed_day_is_public_by_its_visitors_only(store: SQLiteStore) -> None
 def test_no_figure_below_ten_is_public(store: SQLiteStore, visitors: int, shown: list[int]) -> None:
     visit(store, FIRST, visitors)
     close(store)
-    publish_due(store, fewest=3, noise=silent)
+    publish_due(store, today=2**20, noise=silent)
     assert [one.visitors for one in published(store)] == shown
 
 
-def test_a_month_is_public_by_what_is_common_enough_that_nobody_shows_by_being_there(store: SQLiteStore) -> None:
+def test_half_a_month_is_public_by_what_is_common_enough_that_nobody_shows_by_being_there(store: SQLiteStore) -> None:
     for day in range(FIRST, LAST + 1):
         visit(store, day, 30)
         visit(store, day, 1, country="SE", browser="Rare", start=1000)
     close(store)
-    publish_due(store, fewest=3, noise=silent)
+    publish_due(store, today=2**20, noise=silent)
     least = math.ceil(1 + 5 / EPSILON * math.log(1 / (2 * DELTA)))
-    assert least > 31
-    months = {key[1:]: amount for key, amount in found(store).items() if key[1] != "visitors"}
-    assert months[("country", "DK")] == 930
-    assert months[("browser", "Firefox")] == 930
-    assert ("country", "SE") not in months
-    assert ("browser", "Rare") not in months
+    assert least > 16
+    halves = {key: amount for key, amount in found(store).items() if key[1] != "visitors"}
+    assert halves[(FIRST, "country", "DK")] == 450
+    assert halves[(FIRST + 15, "country", "DK")] == 30 * (LAST - FIRST - 14)
+    assert halves[(FIRST, "browser", "Firefox")] == 450
+    assert not {("country", "SE"), ("browser", "Rare")} & {key[1:] for key in halves}
 
 
-def test_what_was_put_together_before_its_month_was_over_takes_more_noise(store: SQLiteStore) -> None:
-    scales = []
+def test_half_a_month_that_goes_on_is_not_public(store: SQLiteStore) -> None:
+    for day in range(FIRST, FIRST + 15):
+        visit(store, day, 30)
+    close(store)
+    for today in (FIRST + 14, FIRST + 15):
+        assert halves_to_publish(store, today) == []
+    assert halves_to_publish(store, FIRST + 16) == [(FIRST, FIRST + 14)]
 
-    def noting(scale: float) -> Callable[[int], int]:
-        scales.append(scale)
-        return lambda number: number
 
+@pytest.mark.parametrize("month", range(12 * 2023, 12 * 2025))
+def test_halves_of_months_follow_one_another(month: int) -> None:
+    first, last = days_of_month(month)
+    assert half_of(first) == (first, first + 14) == half_of(first + 14)
+    assert half_of(first + 15) == (first + 15, last) == half_of(last)
+
+
+def test_of_half_a_month_that_is_purged_in_part_there_are_no_tables(store: SQLiteStore) -> None:
+    """What few had in common was put together then: whether one visitor came could change that by many."""
     for day in range(FIRST, LAST + 1):
         visit(store, day, 30)
     close(store)
     list(store.purge(before=FIRST + 3))
-    publish_due(store, fewest=3, noise=noting)
-    assert scales == [5.0, 15.0]
+    publish_due(store, today=2**20, noise=silent)
+    assert {key[0] for key in found(store) if key[1] == "country"} == {FIRST + 15}
+    assert len([key for key in found(store) if key[1] == "visitors"]) == LAST - FIRST + 1
+
+
+def test_a_day_of_few_counts_the_same_before_and_after_it_is_purged(store: SQLiteStore) -> None:
+    numbers = []
+    for visitors in (2, 3):
+        visit(store, FIRST + visitors, visitors)
+    close(store)
+    list(store.purge(before=LAST))
+
+    def noting(_: float) -> Callable[[int], int]:
+        return lambda number: numbers.append(number) or number
+
+    publish_due(store, today=2**20, noise=noting)
+    assert numbers == [2, 3]
 
 
 def test_noise_is_drawn_once_and_kept(store: SQLiteStore) -> None:
     visit(store, FIRST, 50)
     close(store)
-    publish_due(store, fewest=3)
+    publish_due(store, today=2**20)
     before = query("SELECT * FROM published")
     for _ in range(5):
-        assert publish_due(store, fewest=3) == 0
+        assert publish_due(store, today=2**20) == 0
     visit(store, FIRST, 20, start=500)  # an import
     close(store)
-    publish_due(store, fewest=3)
+    publish_due(store, today=2**20)
     assert query("SELECT * FROM published") == before
 
 
 def test_a_figure_that_is_too_small_is_not_drawn_again_until_it_is_large_enough(store: SQLiteStore) -> None:
     visit(store, FIRST, 2)
     close(store)
-    publish_due(store, fewest=3, noise=silent)
-    assert publish_due(store, fewest=3, noise=lambda _: lambda number: number + 100) == 0
+    publish_due(store, today=2**20, noise=silent)
+    assert publish_due(store, today=2**20, noise=lambda _: lambda number: number + 100) == 0
     assert published(store) == []
 
 
@@ -169,12 +195,12 @@ def test_page_csv_and_json_say_the_same(store: SQLiteStore) -> None:
     for day in range(FIRST, LAST + 1):
         visit(store, day, 30)
     close(store)
-    publish_due(store, fewest=3)
+    publish_due(store, today=2**20)
     client = site(publish=True, publish_licence="CC0-1.0")
     document = client.get("/privacy/figures.json").json()
     rows = list(csv.DictReader(io.StringIO(client.get("/privacy/figures.csv").text)))
     assert [{**row, "visitors": str(row["visitors"])} for row in document["rows"]] == rows
-    assert {row["from"] for row in document["rows"] if row["period"] == "month"} == {"2026-05-01"}
+    assert {row["from"] for row in document["rows"] if row["period"] == "half-month"} == {"2026-05-01", "2026-05-16"}
     page = client.get("/privacy/figures").text
     assert "Denmark" in page
     assert "CC0-1.0" in page
@@ -187,7 +213,7 @@ def test_page_csv_and_json_say_the_same(store: SQLiteStore) -> None:
 def test_the_json_keeps_to_its_schema(store: SQLiteStore) -> None:
     visit(store, FIRST, 300)
     close(store)
-    publish_due(store, fewest=3)
+    publish_due(store, today=2**20)
     client = site(publish=True)
     schema, document = client.get("/privacy/figures.schema.json").json(), client.get("/privacy/figures.json").json()
     assert set(schema["required"]) <= set(document)
@@ -233,4 +259,4 @@ def test_the_statement_says_that_figures_are_public_if_they_are() -> None:
 
 
 def test_the_budget_is_shared_by_all_tables() -> None:
-    assert len(BY_MONTH) + 1 == publish._SHARES
+    assert len(BY_HALF) + 1 == publish._SHARES

@@ -13,17 +13,18 @@ from starlette.routing import Route
 from ..collect.visitor import date_of
 from ..privacy import Privacy
 from ..settings import FEWEST_PUBLIC
-from ..statistics.publish import BY_MONTH, DAILY, DELTA, EPSILON, Published, published
+from ..statistics.publish import BY_HALF, DAILY, DELTA, EPSILON, Published, half_of, published
 from ..store.sqlite import SQLiteStore
 from ..waiting import answer_of
 from .charts import chart
 from .files import csv_of
 from .pages import HEADERS, Pages, base_path
 from .panels import TITLES, label
+from .periods import span
 from .visitor import UNREACHABLE
 
 COLUMNS: Final = ("from", "period", "dimension", "value", "visitors")
-MONTHS_SHOWN: Final = 12
+HALVES_SHOWN: Final = 24
 _CACHED: Final = {**HEADERS, "cache-control": "public, max-age=3600", "access-control-allow-origin": "*"}
 SCHEMA: Final = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -42,8 +43,8 @@ SCHEMA: Final = {
                 "required": list(COLUMNS),
                 "properties": {
                     "from": {"type": "string", "format": "date"},
-                    "period": {"enum": ["day", "month"]},
-                    "dimension": {"enum": [DAILY, *BY_MONTH]},
+                    "period": {"enum": ["day", "half-month"]},
+                    "dimension": {"enum": [DAILY, *BY_HALF]},
                     "value": {"type": "string", "description": "empty for all visitors; countries by ISO 3166"},
                     "visitors": {"type": "integer", "minimum": 0, "description": "daily visitors, with noise"},
                 },
@@ -77,23 +78,23 @@ class FiguresPages:
         if found is None:
             return self.pages.busy(request)
         days = [one for one in found if one.dimension == DAILY]
-        first_days = sorted({one.first for one in found if one.dimension in BY_MONTH}, reverse=True)[:MONTHS_SHOWN]
-        months = [(date_of(first).strftime("%B %Y"), self._tables([one for one in found if one.first == first])) for first in first_days]
+        first_days = sorted({one.first for one in found if one.dimension in BY_HALF}, reverse=True)[:HALVES_SHOWN]
+        halves = [(span(*half_of(first)), self._tables([one for one in found if one.first == first])) for first in first_days]
         recent = [(date_of(one.first).isoformat(), one.visitors, 0) for one in days[-92:]]
         return self.pages.render(
             request,
             "figures.html",
             chart=chart(recent) if recent else None,
-            months=months,
+            halves=halves,
             epsilon=EPSILON,
             fewest=FEWEST_PUBLIC,
             licence=self.privacy.settings.publish_licence,
         )
 
     @staticmethod
-    def _tables(of_month: Sequence[Published]) -> list[tuple[str, list[tuple[str, int]]]]:
+    def _tables(of_half: Sequence[Published]) -> list[tuple[str, list[tuple[str, int]]]]:
         tables = {
-            name: [(label(name, one.value), one.visitors) for one in of_month if one.dimension == name and one.value] for name in BY_MONTH
+            name: [(label(name, one.value), one.visitors) for one in of_half if one.dimension == name and one.value] for name in BY_HALF
         }
         return [(TITLES[name], rows) for name, rows in tables.items() if rows]
 
@@ -136,7 +137,7 @@ def _rows(found: Sequence[Published]) -> list[dict[str, Any]]:
     return [
         {
             "from": date_of(one.first).isoformat(),
-            "period": "day" if one.dimension == DAILY else "month",
+            "period": "day" if one.dimension == DAILY else "half-month",
             "dimension": one.dimension,
             "value": one.value,
             "visitors": one.visitors,

@@ -124,7 +124,7 @@ class Bookkeeper(LeasedWorker):
             self._checkpoint_due = True
         close_months(self.store, self.terms, today=self._today(now))
         if self.publishes:
-            publish_due(self.store, fewest=self.terms.fewest)
+            publish_due(self.store, today=self._today(now))
 
     def _count_open_days(self) -> None:
         if time.monotonic() < self._pause_until:

@@ -1,4 +1,4 @@
-"""Publishes figures of closed days and months, with noise by which nobody can tell whether one visitor was there.
+"""Publishes figures of closed days and halves of months, with noise by which nobody can tell whether one visitor was there.
 
 Differential privacy (Dwork, McSherry, Nissim & Smith 2006) by the discrete Laplace mechanism of OpenDP. What is protected is one visitor on
 one day. The noise of a figure is drawn once and kept: asking again gives the same, so that it cannot be averaged away.
@@ -14,16 +14,17 @@ from ..settings import FEWEST_PUBLIC
 from ..store import statistics_queries as queries
 from ..store.sqlite import SQLiteStore
 from ..store.statistics_queries import OTHER
-from .rollup import NUMBER, PURGED, days_of_month
+from .rollup import NUMBER, OPEN, PURGED, days_of_month, month_of
 
 EPSILON: Final = 1.0
 """How much all published figures together may tell of one visitor's day (the privacy budget)."""
 DELTA: Final = 1e-6
-"""The chance that a value shows itself in a table of a month though only one visitor had it."""
-BY_MONTH: Final = ("country", "device", "browser", "os")
-"""Tables of a month: dimensions of which each visitor has one value, so that a visitor changes one figure by one."""
+"""The chance that a value shows itself in a table of half a month though only one visitor had it."""
+BY_HALF: Final = ("country", "device", "browser", "os")
+"""Tables of half a month: dimensions of which each visitor has one value, so that a visitor changes one figure by one. Halves, since a
+month's first days are purged before it is over, by default; and with them what few had in common."""
 DAILY: Final = "visitors"
-_SHARES: Final = len(BY_MONTH) + 1
+_SHARES: Final = len(BY_HALF) + 1
 Noise = Callable[[float], Callable[[int], int]]
 
 
@@ -31,7 +32,7 @@ class Published(NamedTuple):
     """One figure that is public."""
 
     first: int
-    """The day, or the first day of the month."""
+    """The day, or the first day of half a month."""
     dimension: str
     value: str
     visitors: int
@@ -50,34 +51,43 @@ def laplace(scale: float) -> Callable[[int], int]:
     return lambda number: int(mechanism(number))
 
 
-def publish_due(store: SQLiteStore, *, fewest: int, noise: Noise = laplace) -> int:
-    """Publish every closed day and month that is not published yet; returns how many figures are new."""
+def publish_due(store: SQLiteStore, *, today: int, noise: Noise = laplace) -> int:
+    """Publish every closed day and half month that is not published yet; returns how many figures are new."""
     days = store.rows(queries.DAYS_TO_PUBLISH)
-    months = store.rows(queries.MONTHS_TO_PUBLISH)
-    if not (days or months):
+    halves = halves_to_publish(store, today)
+    if not (days or halves):
         return 0
-    added = 0
     add = noise(_SHARES / EPSILON)
     with store.transaction():
-        for row in days:
-            added += _publish(store, row["day"], DAILY, {"": add(row["visitors"])}, least=FEWEST_PUBLIC)
-        for row in months:
-            added += _publish_month(store, row["month"], fewest=fewest, noise=noise)
-    return added
+        added = sum(_publish(store, row["day"], DAILY, {"": add(row["visitors"])}, least=FEWEST_PUBLIC) for row in days)
+        return added + sum(_publish_half(store, first, last, add) for first, last in halves)
 
 
-def _publish_month(store: SQLiteStore, month: int, *, fewest: int, noise: Noise) -> int:
-    first, last = days_of_month(month)
-    # Where values of few visitors were put together before the month was over, one visitor more can move as many as that.
-    was_purged = any(row["state"] == PURGED for row in store.rows(queries.DAYS, first=first, last=last))
-    scale = (fewest if was_purged else 1) * _SHARES / EPSILON
-    add = noise(scale)
-    least = max(FEWEST_PUBLIC, math.ceil(1 + scale * math.log(1 / (2 * DELTA))))
+def halves_to_publish(store: SQLiteStore, today: int) -> list[tuple[int, int]]:
+    """Return the halves of months that are over, of which all days are closed, and that are not published, as (first, last day)."""
+    done = {row["first"] for row in store.rows(queries.PUBLISHED_HALVES)}
+    states: dict[tuple[int, int], set[int]] = {}
+    for row in store.rows(queries.DAYS, first=0, last=today):
+        states.setdefault(half_of(row["day"]), set()).add(row["state"])
+    return sorted(half for half, found in states.items() if half[0] not in done and half[1] < today - 1 and OPEN not in found)
+
+
+def half_of(day: int) -> tuple[int, int]:
+    """Return the first and last day of the half of a month (1 to 15, 16 to the end) that a day is in."""
+    first, last = days_of_month(month_of(day))
+    return (first, first + 14) if day < first + 15 else (first + 15, last)
+
+
+def _publish_half(store: SQLiteStore, first: int, last: int, add: Callable[[int], int]) -> int:
+    """Publish the tables of half a month; none if days of it are purged, since then not all that was counted is known any more."""
+    store.execute(queries.ADD_PUBLISHED, day=first, dimension="half", value="", figure="done", amount=first)
+    if any(row["state"] == PURGED for row in store.rows(queries.DAYS, first=first, last=last)):
+        return 0
+    least = max(FEWEST_PUBLIC, math.ceil(1 + _SHARES / EPSILON * math.log(1 / (2 * DELTA))))
     added = 0
-    for dimension in BY_MONTH:
-        found = store.rows(queries.MONTH_VISITORS, dimension=NUMBER[dimension], first=first, last=last, other=OTHER)
+    for dimension in BY_HALF:
+        found = store.rows(queries.VISITORS_BY_VALUE, dimension=NUMBER[dimension], first=first, last=last, other=OTHER)
         added += _publish(store, first, dimension, {row["value"]: add(row["visitors"]) for row in found}, least=least)
-    store.execute(queries.ADD_PUBLISHED, day=first, dimension="month", value="", figure="done", amount=month)
     return added
 
 

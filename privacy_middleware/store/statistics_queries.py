@@ -307,14 +307,12 @@ SELECT month, {_PLAIN} FROM monthly WHERE dimension = :dimension AND value = :va
 # --- what is public --------------------------------------------------------------------------------------------------------
 
 DAYS_TO_PUBLISH: Final = """/* publish.days */
-SELECT day.day, COALESCE(rollup.visitors, 0) AS visitors
-FROM day LEFT JOIN rollup ON rollup.day = day.day AND rollup.dimension = 0 AND rollup.value = ''
+SELECT day.day, COALESCE(SUM(rollup.visitors), 0) AS visitors
+FROM day LEFT JOIN rollup ON rollup.day = day.day AND rollup.dimension = 0
 WHERE day.state > 0 AND NOT EXISTS (SELECT 1 FROM published WHERE published.day = day.day AND published.dimension = 'visitors')
-ORDER BY day.day"""
-MONTHS_TO_PUBLISH: Final = """/* publish.months */
-SELECT month FROM month WHERE month NOT IN (
-    SELECT amount FROM published WHERE dimension = 'month') ORDER BY month"""
-MONTH_VISITORS: Final = """/* publish.months */
+GROUP BY day.day ORDER BY day.day"""
+PUBLISHED_HALVES: Final = "/* publish.halves */ SELECT day AS first FROM published WHERE dimension = 'half'"
+VISITORS_BY_VALUE: Final = """/* publish.halves */
 SELECT value, SUM(visitors) AS visitors FROM rollup
 WHERE dimension = :dimension AND day BETWEEN :first AND :last AND value <> :other GROUP BY value ORDER BY value"""
 ADD_PUBLISHED: Final = """/* publish.add */
