@@ -293,6 +293,32 @@ def test_two_looks_at_a_day_that_goes_on_do_not_tell_of_a_visitor_between_them(s
         before = now
 
 
+def test_two_looks_at_a_day_that_goes_on_do_not_follow_the_steps_of_one_visitor(store: SQLiteStore) -> None:
+    """Twelve pages more, by somebody new or not, change nothing until enough others have come; closed, the day is exact."""
+    agent = Agent("Firefox", "Linux", "desktop", "")
+
+    def come(*visitors: int, pages: int = 2) -> None:
+        hits = [
+            one
+            for visitor in visitors
+            for one in visit(
+                random.Random(visitor), LAST, visitor, pages=["/"] * pages, source=DIRECT, campaign="", agent=agent, country="DK"
+            )
+        ]
+        fill(store, hits, close=False)
+
+    come(*range(1, 8))
+    before = everything(store, LAST, LAST)
+    for visitor in (3, 50, 51):  # one who was there, and two who are new
+        come(visitor, pages=12)
+        assert everything(store, LAST, LAST) == before
+    come(52)
+    now = everything(store, LAST, LAST)
+    assert (now["total"][0].visitors, now["total"][0].page_views) == (9, 51)
+    bookkeeper.count_all(store, TERMS, now=NOW, retention_days=3660)
+    assert (everything(store, LAST, LAST)["total"][0].visitors, everything(store, LAST, LAST)["total"][0].page_views) == (10, 52)
+
+
 def test_right_now_shows_no_single_visitor(store: SQLiteStore) -> None:
     now = LAST * 86_400_000 + 43_200_000
     agent = Agent("Firefox", "Linux", "desktop", "")

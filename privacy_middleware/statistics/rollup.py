@@ -188,6 +188,8 @@ def keep_day(store: SQLiteStore, day: int, table: Table, terms: Terms, *, state:
     if state == PURGED:
         for dimension, rows in _stored(store, day).items():
             _add(table.setdefault(dimension, {}), [(value, *measures) for value, measures in rows.items()])
+    elif state == OPEN and terms.fewest > 1:
+        _hold_still(table, _stored(store, day), terms.fewest)
     for dimension in DIMENSIONS:
         store.execute(queries.CLEAR_DAY_OF, dimension=NUMBER[dimension], day=day)
         kept = bounded(table.get(dimension, {}), MOST_VALUES)
@@ -202,6 +204,14 @@ def keep_day(store: SQLiteStore, day: int, table: Table, terms: Terms, *, state:
     store.execute(queries.SET_DAY, day=day, state=state, hits=counted, last=last, made=now)
     for query in queries.CLEAR_MONTH:
         store.execute(query, month=month_of(day))
+
+
+def _hold_still(table: Table, before: Table, fewest: int) -> None:
+    """Of a day that goes on, leave a row as it was until enough other visitors have come: two looks do not follow one visitor's steps."""
+    for dimension, rows in table.items():
+        for value, old in before.get(dimension, {}).items():
+            if value in rows and value != OTHER and weight(old) >= fewest and 0 <= weight(rows[value]) - weight(old) < fewest:
+                rows[value] = old
 
 
 def _stored(store: SQLiteStore, day: int) -> Table:
