@@ -330,6 +330,22 @@ def test_a_day_that_another_process_counts_and_purges_meanwhile_is_not_overwritt
     assert reports.totals(store, first=day, last=day, fewest=1).visitors == 30
 
 
+def test_what_comes_in_while_a_purge_goes_on_is_counted_before_it_goes(store: SQLiteStore) -> None:
+    clock = Clock()
+    day = clock.today - 40
+    add(store, some(30, day=day))
+    make(clock).refresh().result(10)
+    daily = DailyPurge(zone=UTC, retention_days=30, forms=(), complain=lambda *_: None)
+    daily.step(store, now=int(clock.now * 1000), holder="me")
+    assert daily.is_going
+    add(store, [*some(5, day=day, start=100), *some(4, day=day - 1)])  # an import, of a counted day and of one that was not known
+    while daily.is_going:
+        daily.step(store, now=int(clock.now * 1000), holder="me")
+    assert query("SELECT COUNT(*) AS n FROM hit") == [{"n": 9}]
+    make(clock).refresh().result(10)
+    assert reports.totals(store, first=day - 1, last=day, fewest=1).visitors == 39
+
+
 def test_each_wait_begins_anew(store: SQLiteStore) -> None:
     clock = Clock()
     for days in (0, 10):

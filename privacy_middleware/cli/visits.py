@@ -207,7 +207,7 @@ def _purge(_: argparse.Namespace) -> int:
         salts = store.destroy_salts(before=today - 1, after=today + 1)
         kept = first_kept(now, zone, privacy.settings.retention_days)
         _count_all(store, privacy)
-        hits = sum(store.purge(before=kept, after=today + 1))
+        hits = sum(store.purge(before=kept, after=today + 1, only_counted=True))
         forms = finish_purge(store, privacy.declaration.forms, now=now, zone=zone)
         store.checkpoint()
     finally:

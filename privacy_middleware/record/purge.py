@@ -55,7 +55,8 @@ class DailyPurge:
             note_live(store, now=now)
             if self._may_begin(store, now=now, holder=holder):
                 # Not what is of the future: if the clock is set back, that is all there is.
-                self._going = store.purge(before=first_kept(now, self.zone, self.retention_days))
+                before = first_kept(now, self.zone, self.retention_days)
+                self._going = store.purge(before=before, only_counted=counted_before(store, before) == before)
         return False
 
     def _may_begin(self, store: SQLiteStore, *, now: int, holder: str) -> bool:

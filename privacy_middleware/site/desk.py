@@ -222,7 +222,7 @@ class DeskPages:
         """Show what was dropped and why, the queue, and the settings in force."""
 
         def look(store: SQLiteStore) -> tuple[dict[str, int], dict[str, Any], list[str]]:
-            counted = store.rows(queries.COUNTS, first=0, last=LAST_DAY)
+            counted = store.rows(queries.COUNTS, first=0, last=LAST_DAY, step=1)
             wrong = problems(self.privacy, store)
             return {row["name"]: row["amount"] for row in counted}, store.rows(queries.HITS_STORED)[0], wrong
 

@@ -49,7 +49,7 @@ class Metrics:
         return PlainTextResponse("".join(self._lines(found)) + "# EOF\n", headers={**HEADERS, "content-type": TYPE})
 
     def _look(self, store: SQLiteStore) -> dict[str, Any]:
-        counted = {row["name"]: row["amount"] for row in store.rows(queries.COUNTS, first=0, last=LAST_DAY)}
+        counted = {row["name"]: row["amount"] for row in store.rows(queries.COUNTS, first=0, last=LAST_DAY, step=1)}
         asked = [one for one in requests.find_all(store) if one.is_open]
         return {
             "up": 1,

@@ -312,9 +312,9 @@ class OwnerPages:
         first, last = view.period.first, view.period.last
 
         def look(store: SQLiteStore) -> tuple[list[object], dict[str, int]]:
-            counted = store.rows(queries.COUNTS, first=first, last=last)
+            counted = store.rows(queries.COUNTS, first=first, last=last, step=self.fewest)
             choices = {row["name"]: row["amount"] for row in counted if row["name"].startswith("choice.")}
-            return list(form_reports(store, names, first=first, last=last)), choices
+            return list(form_reports(store, names, first=first, last=last, step=self.fewest)), choices
 
         found, choices = await self.read(look)
         values: dict[str, Any] = {"view": view, "found": found, "names": names, "choices": choices}

@@ -32,9 +32,11 @@ class FormReport(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, self.view - self.accepted)
 
 
-def form_reports(store: SQLiteStore, forms: Iterable[str], *, first: int, last: int) -> list[FormReport]:
-    """Return a report of each form for the owner's days `first` to `last`."""
-    counts = {row["name"].removeprefix("form."): row["amount"] for row in store.rows(queries.FORM_COUNTS, first=first, last=last)}
+def form_reports(store: SQLiteStore, forms: Iterable[str], *, first: int, last: int, step: int = 1) -> list[FormReport]:
+    """Return a report of each form for the owner's days `first` to `last`, each number of a day rounded down to multiples of `step`."""
+    counts = {
+        row["name"].removeprefix("form."): row["amount"] for row in store.rows(queries.FORM_COUNTS, first=first, last=last, step=step)
+    }
     counted = {name.partition(".")[0] for name in counts}
     return [_report(form, counts) for form in [*forms, *sorted(counted - set(forms))]]
 

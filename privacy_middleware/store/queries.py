@@ -164,9 +164,10 @@ AUDITED_OF: Final = (
 )
 
 COUNTS: Final = """/* owner.counts */
-SELECT name, SUM(amount) AS amount FROM counter WHERE day BETWEEN :first AND :last GROUP BY name ORDER BY name"""
+SELECT name, SUM(amount - amount % :step) AS amount FROM counter WHERE day BETWEEN :first AND :last GROUP BY name ORDER BY name"""
 FORM_COUNTS: Final = """/* funnel.counts */
-SELECT name, SUM(amount) AS amount FROM counter WHERE name LIKE 'form.%' AND day BETWEEN :first AND :last GROUP BY name ORDER BY name"""
+SELECT name, SUM(amount - amount % :step) AS amount FROM counter
+WHERE name LIKE 'form.%' AND day BETWEEN :first AND :last GROUP BY name ORDER BY name"""
 
 # --- data requests ---------------------------------------------------------------------------------------------------------
 

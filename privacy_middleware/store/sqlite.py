@@ -341,16 +341,17 @@ class SQLiteStore:
                 self.connection.execute(statistics_queries.FORGET_OPEN_DAY, {"day": day})
             return found
 
-    def purge(self, *, before: int, after: int = LAST_DAY, most: int = 5000) -> Iterator[int]:
+    def purge(self, *, before: int, after: int = LAST_DAY, most: int = 5000, only_counted: bool = False) -> Iterator[int]:
         """Delete the hits of days before `before`, and after `after` (of a clock that was wrong), a short transaction at a time.
 
-        Yields how many each one took.
+        Yields how many each one took. With `only_counted`, what came in since its day was counted stays for now.
         """
+        delete = statistics_queries.PURGE_COUNTED_HITS if only_counted else queries.PURGE_HITS
         self.execute(queries.UNTIE_OLD, before=before)
         self.execute(statistics_queries.MARK_PURGED, before=before)  # first: a day that is purged in part must not be counted again
         while True:
             with self.transaction():
-                purged = self.connection.execute(queries.PURGE_HITS, {"before": before, "after": after, "most": most}).rowcount
+                purged = self.connection.execute(delete, {"before": before, "after": after, "most": most}).rowcount
             yield purged
             if purged < most:
                 with self.transaction():

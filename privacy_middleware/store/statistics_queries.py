@@ -243,6 +243,10 @@ ON CONFLICT (dimension, day, value) DO UPDATE SET {", ".join(f"{name} = rollup.{
 DELETE FROM rollup WHERE held AND value <> :other AND day IN (SELECT day FROM day WHERE state = 2 AND day < :before)""",
 )
 """What too few had in common is not kept longer than the visits themselves."""
+PURGE_COUNTED_HITS: Final = """/* purge.hits */
+DELETE FROM hit WHERE id IN (
+    SELECT hit.id FROM hit LEFT JOIN day ON day.day = hit.day
+    WHERE (hit.day < :before AND day.state = 2 AND hit.id <= day.last) OR hit.day > :after LIMIT :most)"""
 MARK_PURGED: Final = "/* purge.hits */ UPDATE day SET state = 2 WHERE day < :before AND state < 2"
 FIRST_UNCLOSED: Final = """/* purge.hits */
 WITH RECURSIVE days (day) AS (
