@@ -37,6 +37,8 @@ from .sign_in import SignIn, see
 Result = TypeVar("Result")
 
 ROWS: Final = 10
+MOST_ROWS: Final = 1000
+"""On a page of one dimension; a file has all."""
 LONGEST_BY_DAY: Final = 92
 """Days: of a longer period the chart has months."""
 FRESH_SECONDS: Final = 1.0
@@ -232,11 +234,11 @@ class OwnerPages:
         rows = await self.read(lambda store: self._rows(store, dimension, view))
         format_ = request.query_params.get("format", "")
         if format_:
-            file = self._file(dimension, rows, view, format_)
+            file = await in_thread(lambda: self._file(dimension, rows, view, format_))
             return file or self.pages.say(
                 f"There is no such format here. Known are {', '.join(FORMATS)}; Parquet needs the extra `parquet`.", 400
             )
-        panel = self._panel(dimension, rows, view, most=10_000)
+        panel = self._panel(dimension, rows, view, most=MOST_ROWS)
         values: dict[str, Any] = {
             "view": view,
             "panel": panel,
