@@ -7,6 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,10 +23,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def database_url(text: str) -> str:
-    """Read the address of a database."""
+    """Read the address of a database; a relative path is one from the folder of now, wherever the process goes afterwards."""
     if not text.startswith("sqlite:///") or text in ("sqlite:///", "sqlite:///:memory:") or set("\0?") & set(text):
         raise ValueError("is not a database this version can use; write sqlite:///path/to/privacy.db")
-    return text
+    return f"sqlite:///{Path(text.removeprefix('sqlite:///')).absolute()}"
 
 
 def secret_keys(text: str) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ def test_without_anything_every_origin_is_the_default():
 
 # One legal value of each kind for keyword, environment and file, all different from the default.
 THREE = {
-    "database_url": ("sqlite:///k.db", "sqlite:///e.db", "sqlite:///f.db"),
+    "database_url": ("sqlite:////k.db", "sqlite:////e.db", "sqlite:////f.db"),
     "path": ("/k", "/e", "/f"),
     "base_url": ("https://k.example", "https://e.example", "https://f.example"),
     "trusted_proxies": ("1", "2", "3"),
@@ -144,8 +144,11 @@ def test_a_value_is_read_as_meant(name: str, given_value: object, meaning: objec
 
 
 @pytest.mark.parametrize(("url", "path"), [("sqlite:///privacy.db", "privacy.db"), ("sqlite:////var/lib/p.db", "/var/lib/p.db")])
-def test_a_database_url_names_a_relative_or_an_absolute_file(url: str, path: str):
-    assert load({"database_url": url}).database_path == Path(path)
+def test_a_database_url_names_a_relative_or_an_absolute_file(url: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    here = Path.cwd()
+    settings = load({"database_url": url})
+    monkeypatch.chdir(tmp_path)
+    assert settings.database_path == here / path
 
 
 def test_toml_values_may_stand_in_their_own_types():
