@@ -225,7 +225,7 @@ class PrivacyMiddleware:
         if view is None:
             if len(self._views) > 1000:  # a client chooses no root path, but nothing grows without an end
                 self._views.clear()
-            view = self._views[key] = visitor_privacy(choice, quote(root, safe="/~:@!$&'()*+,=") + self._mount)
+            view = self._views[key] = visitor_privacy(choice, quote(root, safe="/~:@!$&'()*+,=") + self._mount, self.privacy)
         return view
 
     def _prepare(self) -> None:

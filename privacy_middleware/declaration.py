@@ -14,6 +14,7 @@ import msgspec
 
 from .errors import DeclarationError
 from .forms import Correction, Field, Form, Outcome, Treatment, Unit, form_problems, spell_out
+from .language import N_
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -27,24 +28,24 @@ class Item(msgspec.Struct, frozen=True):
 VISIT_ITEMS: Final = {
     item.name: item
     for item in (
-        Item("time", "Time of the request", "2026-05-04 14:03:07"),
-        Item("visitor", "A random-looking number that stands for you for one day", "5710498013325467412"),
-        Item("address", "Your network address, shortened", "192.0.2.0"),
-        Item("page", "The page or file asked for, and how (method)", "GET /products/{id}"),
-        Item("status", "Whether it was found (status) and whether it reached you whole", "200, complete"),
-        Item("source", "The page that led you here, without its query", "search.example.org/"),
-        Item("campaign", "The name of the campaign in the link that you followed", "utm_source=newsletter"),
-        Item("agent", "Kind of browser, operating system and device", "Firefox, Linux, desktop"),
-        Item("language", "First language that your browser asks for", "da-DK"),
-        Item("country", "Your country, looked up in a list of networks on our own server", "Denmark"),
-        Item("bytes", "Number of bytes sent", "20480"),
-        Item("duration", "How long our server took", "12 ms"),
-        Item("site", "Which of our host names you used", "www.example.org"),
+        Item("time", N_("Time of the request"), "2026-05-04 14:03:07"),
+        Item("visitor", N_("A random-looking number that stands for you for one day"), "5710498013325467412"),
+        Item("address", N_("Your network address, shortened"), "192.0.2.0"),
+        Item("page", N_("The page or file asked for, and how (method)"), "GET /products/{id}"),
+        Item("status", N_("Whether it was found (status) and whether it reached you whole"), "200, complete"),
+        Item("source", N_("The page that led you here, without its query"), "search.example.org/"),
+        Item("campaign", N_("The name of the campaign in the link that you followed"), "utm_source=newsletter"),
+        Item("agent", N_("Kind of browser, operating system and device"), "Firefox, Linux, desktop"),
+        Item("language", N_("First language that your browser asks for"), "da-DK"),
+        Item("country", N_("Your country, looked up in a list of networks on our own server"), "Denmark"),
+        Item("bytes", N_("Number of bytes sent"), "20480"),
+        Item("duration", N_("How long our server took"), "12 ms"),
+        Item("site", N_("Which of our host names you used"), "www.example.org"),
     )
 }
 
 
-class Controller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Controller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """Who is responsible (GDPR art. 4(7)) and how to reach them."""
 
     name: str = ""
@@ -52,9 +53,13 @@ class Controller(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Postal addresses, one string each; lines are separated by line breaks."""
     email: str = ""
     telephone: str = ""
+    country: str = ""
+    """Where they are established (ISO 3166-1 alpha-2, such as DK): whose data protection authority takes complaints."""
+    data_protection_officer: str = ""
+    """How to reach the data protection officer (art. 37), if there is one."""
 
 
-class Purpose(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Purpose(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """Why data are collected, and the legal basis for it (GDPR art. 6(1))."""
 
     name: str
@@ -69,14 +74,26 @@ class Visits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     purpose: str = "statistics"
 
 
-class Recipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Recipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """Somebody outside who gets data: who, what for, which data, and where (GDPR art. 13(1)(e, f))."""
 
     name: str
     purpose: str
     data: str
     country: str
+    """Its code (ISO 3166-1 alpha-2, such as DK), or its name."""
     confidentiality: str = ""
+    safeguard: str = ""
+    """What protects the data outside the European Union (GDPR art. 44 to 49): a decision of adequacy, standard contractual clauses."""
+
+
+class Cookie(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A cookie that the website itself sets: its name, what for, and how long it lives."""
+
+    name: str
+    purpose: str
+    days: int = 0
+    """How long the browser keeps it; 0: until the browser is closed."""
 
 
 class Goal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -95,7 +112,7 @@ class Funnel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Each as `Goal.when`."""
 
 
-class StatementText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class StatementText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """The owner's own words, in Markdown, shown beside the generated text."""
 
     introduction: str = ""
@@ -107,26 +124,26 @@ MOST_STEPS: Final = 5
 MOST_GOALS: Final = 50
 STATISTICS: Final = Purpose(
     name="statistics",
-    text="to improve our website on the basis of how it is used; the data are only analysed statistically and anonymously",
-    legal_basis="our legitimate interest in a website that works well (GDPR art. 6(1)(f))",
+    text=N_("to improve our website on the basis of how it is used; the data are only analysed statistically and anonymously"),
+    legal_basis=N_("our legitimate interest in a website that works well (GDPR art. 6(1)(f))"),
 )
 
 FORM_PURPOSES: Final = (
     Purpose(
         name="answer",
-        text="to answer you",
-        legal_basis="you ask for it (GDPR art. 6(1)(b)), or our legitimate interest in answering who writes to us (art. 6(1)(f))",
+        text=N_("to answer you"),
+        legal_basis=N_("you ask for it (GDPR art. 6(1)(b)), or our legitimate interest in answering who writes to us (art. 6(1)(f))"),
     ),
-    Purpose(name="newsletter", text="to send you the newsletter that you ask for", legal_basis="your consent (GDPR art. 6(1)(a))"),
+    Purpose(name="newsletter", text=N_("to send you the newsletter that you ask for"), legal_basis=N_("your consent (GDPR art. 6(1)(a))")),
     Purpose(
         name="personalised content",
-        text="to show you what you told us to be interested in",
-        legal_basis="your consent (GDPR art. 6(1)(a))",
+        text=N_("to show you what you told us to be interested in"),
+        legal_basis=N_("your consent (GDPR art. 6(1)(a))"),
     ),
     Purpose(
         name="questionnaire",
-        text="to learn what our visitors think",
-        legal_basis="our legitimate interest in serving our visitors better (GDPR art. 6(1)(f)); answering is up to you",
+        text=N_("to learn what our visitors think"),
+        legal_basis=N_("our legitimate interest in serving our visitors better (GDPR art. 6(1)(f)); answering is up to you"),
     ),
 )
 """Purposes of forms that need no declaration; one of the same name in privacy.toml takes its place."""
@@ -143,6 +160,7 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     recipients: tuple[Recipient, ...] = ()
     goals: tuple[Goal, ...] = ()
     funnels: tuple[Funnel, ...] = ()
+    cookies: tuple[Cookie, ...] = ()
     statement: StatementText = StatementText()
 
     def purpose(self, name: str) -> Purpose:
@@ -256,6 +274,15 @@ def _problems(declaration: Declaration) -> list[str]:
             if form.link_visit
         ]
     problems += _goal_problems(declaration)
+    if not re.fullmatch(r"([A-Z]{2})?", declaration.controller.country):
+        problems.append("controller.country is not a country's code (ISO 3166-1 alpha-2); write for example DK")
+    names = [cookie.name for cookie in declaration.cookies]
+    problems += [f"[[cookies]] {name!r} is declared twice; keep one" for name in sorted(set(names)) if names.count(name) > 1]
+    problems += [
+        f"[[cookies]] {cookie.name!r} needs a name, a purpose, and days from 0"
+        for cookie in declaration.cookies
+        if not cookie.name.strip() or not cookie.purpose.strip() or cookie.days < 0
+    ]
     email = declaration.controller.email
     if email and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+", email):
         problems.append("controller.email is not an e-mail address; write for example privacy@example.org")

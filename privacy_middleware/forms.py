@@ -47,7 +47,7 @@ _SECRET_COMPOUNDS: Final = re.compile(
 _SECRET_AUTOCOMPLETE: Final = re.compile(r"(current|new)-password|one-time-code|webauthn|cc-.*")
 
 
-class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """One field of a form, and what is kept of it.
 
     `keep` the text; `length` its number of characters; `present` whether anything was sent; `choice` one of `choices`;
@@ -81,7 +81,7 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return self.optional or self.treatment in ("choice", "present", "file")
 
 
-class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """One form: where it is sent, what for, and what of it is kept for how long."""
 
     name: str

@@ -43,7 +43,7 @@ class Language:
     def __init__(self, code: str, catalogue: NullTranslations) -> None:
         self.code = code
         self.catalogue = catalogue
-        self.locale = Locale.parse(_LOCALES.get(code, code))
+        self.locale = Locale.parse(_LOCALES.get(code, code), sep="_" if code in _LOCALES else "-")
 
     def __repr__(self) -> str:
         return f"Language({self.code!r})"
@@ -59,12 +59,6 @@ class Language:
     def own(self, text: str) -> str:
         """Return a text of the owner's, such as a purpose: in this language if a catalogue has it, else as it is."""
         return self.catalogue.gettext(text) if text else ""
-
-    @property
-    def name(self) -> str:
-        """The language's name in itself."""
-        name = Locale.parse(self.code).get_display_name() or self.code
-        return name[0].upper() + name[1:]
 
     def day(self, day: date) -> str:
         """Write a date: `4 May 2026`."""
@@ -100,7 +94,7 @@ class Language:
 
     def country(self, code: str) -> str:
         """Return the name of a country (ISO 3166-1 alpha-2); what is no such code stays."""
-        return self.locale.territories.get(code.upper(), code)
+        return str(self.locale.territories.get(code.upper(), code))
 
 
 def _with_decimals(locale: Locale, decimals: int) -> str:
@@ -120,7 +114,9 @@ class Languages:
     """
 
     def __init__(self, default: str = ENGLISH, folder: Path | None = None) -> None:
-        self._own = {path.stem.lower().replace("_", "-"): path for path in sorted(folder.glob("*.po"))} if folder and folder.is_dir() else {}
+        self._own = (
+            {path.stem.lower().replace("_", "-"): path for path in sorted(folder.glob("*.po"))} if folder and folder.is_dir() else {}
+        )
         self.codes: tuple[str, ...] = (*OURS, *(code for code in self._own if code not in OURS))
         self.default = default
         self._loaded: dict[str, Language] = {}
@@ -142,12 +138,18 @@ class Languages:
                 language = self._loaded[code]
         return language
 
+    @staticmethod
+    def name_of(code: str) -> tuple[str, str]:
+        """Return the code of a language with its name in itself: `("da", "Dansk")`."""
+        name = Locale.parse(code, sep="-").get_display_name() or code
+        return code, name[0].upper() + name[1:]
+
     def is_loaded(self, code: str) -> bool:
         """Tell whether a language was read already."""
         return (code if code in self.codes else self.default) in self._loaded
 
     def choose(self, wished: str, accepted: str) -> str:
-        """Return the code of the language for a reader: what they chose (`wished`), else the best of `Accept-Language` (RFC 9110, 12.5.4)."""
+        """Return the code of the language for a reader: what they chose (`wished`), or the best of Accept-Language (RFC 9110, 12.5.4)."""
         if wished.lower() in self.codes:
             return wished.lower()
         return next((found for one in _by_preference(accepted) if (found := self._closest(one))), self.default)

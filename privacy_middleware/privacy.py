@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date, datetime
 from fnmatch import translate
 from functools import cached_property
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ from .collect.hit import Rules
 from .declaration import Declaration, load_declaration
 from .errors import DeclarationError, PrivacyError, SettingsError
 from .forms import Form
+from .language import ENGLISH, Language, Languages
 from .mail import Send, ascii_address, smtp
 from .record.intake import Intake
 from .record.keys import Keys
@@ -33,8 +35,10 @@ from .rights.postman import Postman
 from .rights.report_mails import ReportMails
 from .settings import Settings, load_settings
 from .sources import DataSource
+from .statement.facts import digest, facts_of
+from .statement.own_words import digest_of_catalogues, read_own_words
 from .statement.text import write_statement
-from .statement.versions import digest, in_force_since
+from .statement.versions import DAY, MATERIAL_DAYS, Sections, history, last_change, material_since, note
 from .statistics.bookkeeper import Bookkeeper
 from .statistics.goals import marks
 from .statistics.rollup import Terms
@@ -66,6 +70,7 @@ class Privacy:
         self.settings = settings
         self.declaration = declaration
         self.store = SQLiteStore(settings.database_path)
+        self.languages = Languages(settings.language, settings.statement_folder)
         self.keys = Keys(settings, needed=bool(declaration.forms))
         self.countries = Countries(settings.geoip_db) if settings.geoip_db else None
         self.recorder = Recorder(
@@ -78,7 +83,16 @@ class Privacy:
             opened=self._note_statement,
             pepper=self.keys.pepper,
         )
-        self.statement = write_statement(declaration, settings, self.recorder.rules)
+        self.facts = facts_of(
+            declaration,
+            settings,
+            self.recorder.rules,
+            sources=[source.name for source in host.sources],
+            host_authorizes=host.authorize is not None,
+            own=read_own_words(settings.statement_folder),
+            catalogues=digest_of_catalogues(settings.statement_folder),
+        )
+        self._sections: dict[str, Sections] = {}
         self.spool = Spool(settings.database_path)
         self.intake = Intake(
             SQLiteStore(settings.database_path),
@@ -99,7 +113,8 @@ class Privacy:
             spool=self.spool,
             send=host.send_mail or _smtp(settings, declaration),
             sources=tuple(host.sources),
-            statement=self.statement,
+            languages=self.languages,
+            statement=self.sections,
             digest=lambda: self.statement_digest,
         )
         self.clerk = Clerk(SQLiteStore(settings.database_path), self.office, count=self.recorder.count)
@@ -116,15 +131,36 @@ class Privacy:
         if settings.report != "none":
             self.recorder.duties.append(ReportMails(self.office).look)
         self.statement_since: int | None = None
-        """Since when (epoch milliseconds) this statement is in force; None until the database was opened."""
+        """When (epoch milliseconds) what the statement says last changed; None until the database was opened."""
+        self.material_since: int | None = None
+        """When it last changed in a way that people should be told of."""
 
     @cached_property
     def statement_digest(self) -> bytes:
         """The digest of the statement in force."""
-        return digest(self.statement)
+        return digest(self.facts)
+
+    def changed_lately(self) -> date | None:
+        """Return the owner's date of a material change of the statement within the last 30 days, if there was one."""
+        since = self.material_since
+        if since is None or time.time() * 1000 > since + MATERIAL_DAYS * DAY:
+            return None
+        return datetime.fromtimestamp(since / 1000, self.settings.zone).date()
+
+    def sections(self, language: Language) -> Sections:
+        """Return the statement in force in a language."""
+        found = self._sections.get(language.code)
+        if found is None:
+            found = self._sections[language.code] = write_statement(language, self.facts)
+        return found
 
     def _note_statement(self, store: SQLiteStore) -> None:
-        self.statement_since = in_force_since(store, self.statement, now=int(time.time() * 1000))
+        if self.statement_since is None:
+            english = self.languages.get(ENGLISH)
+            now = note(store, self.facts, self.languages, now=int(time.time() * 1000))
+            versions = history(store)
+            self.material_since = material_since(versions, english)
+            self.statement_since = last_change(versions, english) or now
         if self.host.sources or store.mark(SOURCES):
             store.set_mark(SOURCES, len(self.host.sources))
         try:
@@ -161,25 +197,40 @@ class VisitorPrivacy(msgspec.Struct, frozen=True):
     """The browser's signal that is honoured, if it sent one."""
     statement_url: str
     opt_out_url: str
+    of: Privacy | None = None
+
+    @property
+    def statement_changed(self) -> date | None:
+        """When the statement last changed in a way that your pages should point out: None if that is longer ago than 30 days, or never was.
+
+        So it is if more is collected, for more, for longer, or given to more.
+        """
+        return self.of.changed_lately() if self.of else None
 
     @property
     def footer(self) -> Markup:
         """Links to the statement and the opt-out for a page's footer: `{{ request.scope.privacy.footer }}`.
 
-        Empty while the package is switched off.
+        In the language of PRIVACY_LANGUAGE. Empty while the package is switched off.
         """
-        if not self.statement_url:
+        return self.footer_in("")
+
+    def footer_in(self, language: str) -> Markup:
+        """Return the footer in another language: `{{ request.scope.privacy.footer_in("da") }}`."""
+        if not self.statement_url or self.of is None:
             return Markup()
-        choice = "My visits are not recorded" if self.opted_out else "Do not record my visits"
-        return Markup('<a href="{}">Privacy</a> · <a href="{}">{}</a>').format(self.statement_url, self.opt_out_url, choice)
+        _ = self.of.languages.get(language)
+        choice = _("My visits are not recorded") if self.opted_out else _("Do not record my visits")
+        links = Markup('<a href="{}">{}</a> · <a href="{}">{}</a>')
+        return links.format(self.statement_url, _("Privacy"), self.opt_out_url, choice)
 
 
 SWITCHED_OFF: Final = VisitorPrivacy(opted_out=False, signal=None, statement_url="", opt_out_url="")
 
 
-def visitor_privacy(choice: Choice, base: str) -> VisitorPrivacy:
+def visitor_privacy(choice: Choice, base: str, privacy: Privacy) -> VisitorPrivacy:
     """Describe a request for the host's code; `base` is the path of the privacy pages, mounts in front included."""
-    return VisitorPrivacy(choice.opted_out, choice.signal, f"{base}/", f"{base}/opt-out")
+    return VisitorPrivacy(choice.opted_out, choice.signal, f"{base}/", f"{base}/opt-out", privacy)
 
 
 def rules(settings: Settings, declaration: Declaration) -> Rules:
@@ -191,6 +242,8 @@ def rules(settings: Settings, declaration: Declaration) -> Rules:
         items.discard("country")
     if not settings.sites:
         items.discard("site")
+    if settings.profile == "cnil":  # audience measurement alone is exempt from consent, not that of advertisements
+        items.discard("campaign")
     hosts = {urlsplit(settings.base_url).hostname or "", *(site.partition(":")[0] for site in settings.sites)} - {""}
     own_hosts = frozenset(host.removeprefix("www.") for host in hosts)
     return Rules(frozenset(items), settings.query_params, settings.path_params, settings.sites, own_hosts, declaration.forms)

@@ -23,12 +23,15 @@ from .errors import SettingsError
 
 PREFIX: Final = "PRIVACY_"
 DEFAULT_POLICY: Final = "privacy.toml"
+DEFAULT_STATEMENT: Final = "statement"
 LONGEST_SHOWN: Final = 200
 
 AddressForm = Literal["truncated", "none", "full"]
 Deadlines = Literal["gdpr", "uk", "ccpa"]
 FEWEST_PUBLIC: Final = 10
 """No figure below this is published, whatever the owner may see."""
+PROFILE_DEFAULTS: Final = {"cnil": {"ip": "none"}, "uk": {"deadlines": "uk"}, "ccpa": {"deadlines": "ccpa"}}
+"""What else than the usual default holds under a profile; what is set explicitly holds all the same."""
 REQUEST_DAYS: Final = 400
 """How long a closed data request is kept."""
 
@@ -70,6 +73,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     report: Literal["none", "weekly", "monthly"]
     publish: bool
     publish_licence: str
+    profile: Literal["", "gdpr", "cnil", "uk", "ccpa"]
+    language: str
+    statement: str
     disabled: bool
     origins: dict[str, str]
 
@@ -85,6 +91,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def database_path(self) -> Path:
         """The SQLite file that `database_url` names."""
         return Path(self.database_url.removeprefix("sqlite:///"))
+
+    @property
+    def statement_folder(self) -> Path | None:
+        """The folder of the owner's sections and catalogues; None if there is none."""
+        folder = Path(self.statement or DEFAULT_STATEMENT)
+        return folder if folder.is_dir() else None
 
     @property
     def zone(self) -> tzinfo:
@@ -163,6 +175,14 @@ SETTINGS: Final = (
     Setting("report", "none", values.one_of("none", "weekly", "monthly"), "Mails you a report: `weekly`, `monthly`, `none`."),
     Setting("publish", "0", values.flag, "`1` publishes anonymous figures, with noise, at `/privacy/figures`."),
     Setting("publish_licence", "CC-BY-4.0", str, "Under which licence the published figures may be used."),
+    Setting(
+        "profile",
+        "",
+        values.one_of("", "gdpr", "cnil", "uk", "ccpa"),
+        "The law that `check` and the start hold all against: `gdpr`, `cnil`, `uk`, `ccpa`. `cnil` keeps no address and no campaign.",
+    ),
+    Setting("language", "en", str.lower, "The language of who asks for none that there is, and of mails to you."),
+    Setting("statement", "", values.folder, "The folder of your own sections and catalogues; `statement` if empty, where there is one."),
     Setting("disabled", "0", values.flag, "`1` switches everything off: the app runs as if it were not wrapped."),
 )
 _NOT_IN_FILE: Final = ("policy", "secret_keys", "forms", "smtp_url", "owner_password_hash", "metrics_token")
@@ -188,10 +208,12 @@ def load_settings(
     document = read_policy(policy_text, problems, must_exist=policy_origin != "default")
     from_file = _read_table(document.pop("settings", {}), problems)
 
+    profile = next((s["profile"][1] for s in (given, from_environment, from_file) if "profile" in s), "")
+    from_profile = {name: (f"profile {profile}", text) for name, text in PROFILE_DEFAULTS.get(profile, {}).items()}
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for setting in SETTINGS:
-        sources = (given, from_environment, from_file)
+        sources = (given, from_environment, from_file, from_profile)
         origin, text = next((s[setting.name] for s in sources if setting.name in s), ("default", setting.default))
         origins[setting.name] = origin
         try:

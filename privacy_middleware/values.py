@@ -29,6 +29,13 @@ def database_url(text: str) -> str:
     return f"sqlite:///{Path(text.removeprefix('sqlite:///')).absolute()}"
 
 
+def folder(text: str) -> str:
+    """Read the path of a folder that is there."""
+    if text and not Path(text).is_dir():
+        raise ValueError("is no folder; write the path of one, or leave it empty")
+    return text and str(Path(text).absolute())
+
+
 def secret_keys(text: str) -> tuple[str, ...]:
     """Read secret keys, newest first."""
     keys = tuple(entries(text))

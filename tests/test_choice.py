@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privacy_middleware.collect.choice import ALLOWED, CHOICE_HEADERS, COOKIE, REFUSED, SECURE_COOKIE, Choice, choice_cookie, read_choice
+from privacy_middleware.collect.choice import ALLOWED, CHOICE_HEADERS, COOKIE, REFUSED, SECURE_COOKIE, Choice, Kept, choice_cookie, kept_choice, read_choice
 
 BOTH = {"gpc": True, "dnt": True}
+VERSION = "1a2b3c4d"
 GPC = (b"sec-gpc", b"1")
 DNT = (b"dnt", b"1")
 THIRTEEN_MONTHS = 13 * 30.4 * 86400
@@ -169,27 +170,45 @@ def test_a_further_refusal_never_makes_anybody_recorded(headers: list[tuple[byte
 @pytest.mark.parametrize("value", [REFUSED, ALLOWED])
 @pytest.mark.parametrize("secure", [True, False])
 def test_the_cookie_set_is_read_back(value: str, secure: bool):
-    pair = choice_cookie(value, secure=secure).partition(";")[0]
+    pair = choice_cookie(value, version=VERSION, secure=secure).partition(";")[0]
     assert read_choice([cookie(pair)], BOTH).explicit == value
 
 
 def test_over_https_the_cookie_is_bound_to_this_host():
-    header = choice_cookie(REFUSED, secure=True)
-    assert header.startswith("__Host-privacy-choice=refuse; ")
+    header = choice_cookie(REFUSED, version=VERSION, secure=True)
+    assert header.startswith("__Host-privacy-choice=refuse.1a2b3c4d; ")
     assert attributes(header) == {"Max-Age": str(390 * 86400), "Path": "/", "SameSite": "Lax", "HttpOnly": "", "Secure": ""}
 
 
 def test_over_plain_http_the_cookie_has_no_prefix_that_browsers_would_reject():
-    header = choice_cookie(REFUSED, secure=False)
-    assert header.startswith("privacy-choice=refuse; ")
+    header = choice_cookie(REFUSED, version=VERSION, secure=False)
+    assert header.startswith("privacy-choice=refuse.1a2b3c4d; ")
     assert attributes(header) == {"Max-Age": str(390 * 86400), "Path": "/", "SameSite": "Lax", "HttpOnly": ""}
 
 
 @pytest.mark.parametrize("secure", [True, False])
 def test_a_choice_is_kept_for_13_months_at_most(secure: bool):
-    assert 0 < int(attributes(choice_cookie(ALLOWED, secure=secure))["Max-Age"]) <= THIRTEEN_MONTHS
+    assert 0 < int(attributes(choice_cookie(ALLOWED, version=VERSION, secure=secure))["Max-Age"]) <= THIRTEEN_MONTHS
 
 
 @pytest.mark.parametrize("secure", [True, False])
 def test_the_cookie_is_the_same_for_everybody(secure: bool):
-    assert len({choice_cookie(REFUSED, secure=secure) for _ in range(100)}) == 1
+    assert len({choice_cookie(REFUSED, version=VERSION, secure=secure) for _ in range(100)}) == 1
+
+
+@pytest.mark.parametrize("secure", [True, False])
+@pytest.mark.parametrize("choice", [REFUSED, ALLOWED])
+def test_the_cookie_says_under_which_version_of_the_statement_it_was_chosen(choice: str, secure: bool):
+    name, _, value = choice_cookie(choice, version=VERSION, secure=secure).partition(";")[0].partition("=")
+    assert kept_choice({name: value}) == Kept(choice, VERSION)
+
+
+def test_a_cookie_of_an_older_version_of_the_package_still_holds():
+    assert kept_choice({COOKIE: "allow"}) == Kept(ALLOWED, "")
+    assert read_choice([cookie(f"{COOKIE}=allow")], BOTH).explicit == ALLOWED
+
+
+@pytest.mark.parametrize("value", ["allow.", "allow.xyz", "allow.1a2b3c4", "allow.1a2b3c4d5", "allow 1a2b3c4d", "allow.1A2B3C4D"])
+def test_a_choice_with_something_else_behind_it_refuses_and_has_no_receipt(value: str):
+    assert read_choice([cookie(f"{COOKIE}={value}")], BOTH).explicit == REFUSED
+    assert kept_choice({COOKIE: value}) is None

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "privacy_middleware"
 LAYERS = [
     {"errors"},
-    {"forms", "waiting", "spreadsheet", "values"},
+    {"language", "forms", "waiting", "spreadsheet", "values"},
     {"settings", "declaration"},
     {"collect", "mail"},
     {"store", "vault", "secret"},
@@ -16,7 +16,7 @@ LAYERS = [
     {"statement", "statistics", "sources"},
     {"rights", "access"},
     {"privacy"},
-    {"routes", "capture", "problems"},
+    {"routes", "capture", "problems", "checks", "truth"},
     {"watch"},
     {"asgi", "wsgi", "django", "site", "cli"},
     {"__init__", "__main__"},

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from privacy_middleware.language import Languages
 from privacy_middleware.rights import audit, overview
 from privacy_middleware.rights.overview import Overview, Part, gather
 from privacy_middleware.rights.requests import Request
@@ -29,6 +30,8 @@ from privacy_middleware.spreadsheet import harmless
 from .requesting import ANNA, OTTO, POLICY, TEXT, Desk, Source, amount, at_desk, query
 from .test_erasure import ANNAS_VISITOR, visit
 from .test_submissions import files, spellings
+
+ENGLISH = Languages().get("en")
 
 MINUTE = 60_000
 FORMULAS = [
@@ -85,7 +88,7 @@ def everything(found: Overview) -> str:
 
 def pack(desk: Desk, found: Overview) -> dict[str, bytes]:
     """The files of the package by name."""
-    data = b"".join(package(desk.office, Pages(), found))
+    data = b"".join(package(desk.office, Pages(Languages()), found, ENGLISH))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.testzip() is None
         names = archive.namelist()
@@ -618,7 +621,7 @@ def test_a_package_is_made_while_it_is_sent(desk: Desk) -> None:
     """What is large is not gathered first."""
     noise = [base64.b64encode(hashlib.sha256(str(n).encode()).digest() * 4000) for n in range(5)]
     large = tuple({"file": f"{n}", "content": content} for n, content in enumerate(noise))
-    pieces = package(desk.office, Pages(), Overview(ANNA, "2026-11-22T10:00:00+00:00", (Part("source_1", "x", large),)))
+    pieces = package(desk.office, Pages(Languages()), Overview(ANNA, "2026-11-22T10:00:00+00:00", (Part("source_1", "x", large),)), ENGLISH)
     sizes = [len(piece) for piece in pieces]
     assert len(sizes) > 5
     assert max(sizes) < sum(sizes) / 2
@@ -626,13 +629,13 @@ def test_a_package_is_made_while_it_is_sent(desk: Desk) -> None:
 
 def test_a_package_that_nobody_reads_to_the_end_ends(desk: Desk) -> None:
     desk.submit()
-    pieces = package(desk.office, Pages(), look(desk))
+    pieces = package(desk.office, Pages(Languages()), look(desk), ENGLISH)
     next(pieces)
     pieces.close()  # type: ignore[attr-defined]
 
 
 def test_a_package_says_nothing_of_the_machine(desk: Desk) -> None:
-    data = b"".join(package(desk.office, Pages(), look(desk)))
+    data = b"".join(package(desk.office, Pages(Languages()), look(desk), ENGLISH))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert {entry.comment for entry in archive.infolist()} | {archive.comment} == {b""}
     assert str(Path.cwd()).encode() not in data

@@ -21,6 +21,7 @@ from pyarrow import parquet
 from starlette.testclient import TestClient
 
 from privacy_middleware import access, waiting
+from privacy_middleware.language import Languages
 from privacy_middleware.cli import main
 from privacy_middleware.collect.agent import Agent
 from privacy_middleware.collect.hit import KINDS, Hit
@@ -178,7 +179,7 @@ def signed_in(site: Site, role: access.Role = "officer") -> TestClient:
 
 def routes(site: Site) -> list[Any]:
     """Every route of the owner's pages, so that a new one is looked at as well."""
-    pages = Pages()
+    pages = Pages(Languages())
     sign_in = SignIn(site.privacy, pages)
     owner = OwnerPages(site.privacy, pages, sign_in)
     return [*sign_in.routes(), *owner.routes(), *DeskPages(site.privacy, owner, sign_in).routes()]
@@ -384,7 +385,7 @@ def test_a_viewer_gets_no_page_of_the_officers(busy: Site) -> None:
     assert asked
     before = (actions(), query("SELECT * FROM request"))
     viewer = signed_in(busy, "viewer")
-    own = DeskPages(busy.privacy, None, SignIn(busy.privacy, Pages())).routes()  # type: ignore[arg-type]
+    own = DeskPages(busy.privacy, None, SignIn(busy.privacy, Pages(Languages()))).routes()  # type: ignore[arg-type]
     assert len(own) == 8
     ids = [row["id"] for row in query("SELECT lower(hex(id)) AS id FROM request UNION ALL SELECT lower(hex(id)) FROM submission")]
     for route in own:

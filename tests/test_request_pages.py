@@ -749,7 +749,7 @@ def test_an_objection_also_refuses_to_be_recorded_and_deletes_this_browsers_visi
         site.client.get("/a")
         site.client.get("/b", headers={"user-agent": "Mozilla/5.0 somebody else"})
         done = site.client.post(site.asked("objection"))
-        assert done.headers["set-cookie"].startswith("__Host-privacy-choice=refuse;")
+        assert done.headers["set-cookie"].startswith("__Host-privacy-choice=refuse.")
         site.client.get("/c")
     assert [hit["path"] for hit in hits()] == ["/b"]
 

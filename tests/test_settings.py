@@ -71,6 +71,9 @@ THREE = {
     "geoip_db": ("k.mmdb", "e.mmdb", "f.mmdb"),
     "report": ("weekly", "monthly", "weekly"),
     "publish": ("1", "yes", "on"),
+    "language": ("da", "de", "fr"),
+    "profile": ("cnil", "uk", "ccpa"),
+    "statement": ("/", "/usr", "/etc"),
     "publish_licence": ("CC0-1.0", "MIT", "none"),
     "disabled": ("1", "yes", "on"),
 }

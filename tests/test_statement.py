@@ -13,6 +13,8 @@ from privacy_middleware.declaration import VISIT_ITEMS, Declaration, Visits, loa
 from privacy_middleware.privacy import rules as rules_of
 from privacy_middleware.record.recorder import Recorder
 from privacy_middleware.settings import load_settings
+from privacy_middleware.language import Languages
+from privacy_middleware.statement.facts import facts_of
 from privacy_middleware.statement.text import write_statement
 from privacy_middleware.store.sqlite import SQLiteStore
 
@@ -55,7 +57,7 @@ introduction = "Our *own* words <script>alert(1)</script> [link](javascript:aler
 def statement(**keywords: Any) -> str:
     found, document = load_settings(keywords, {})
     declaration = load_declaration(document)
-    return "\n".join(repr(section) for section in write_statement(declaration, found, rules_of(found, declaration)))
+    return "\n".join(repr(section) for section in write_statement(Languages().get("en"), facts_of(declaration, found, rules_of(found, declaration))))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -71,7 +73,7 @@ def test_the_statement_names_exactly_the_items_that_are_stored(items: set[str], 
     found, _ = load_settings(keywords, {})
     declaration = Declaration(visits=Visits(items=("time", *sorted(items - {"time"}))))
     rules = rules_of(found, declaration)
-    text = "\n".join(repr(section) for section in write_statement(declaration, found, rules))
+    text = "\n".join(repr(section) for section in write_statement(Languages().get("en"), facts_of(declaration, found, rules)))
 
     inline = f"{keywords!r}"
     assert "secret" not in text, inline

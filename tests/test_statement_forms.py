@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from privacy_middleware import PrivacyMiddleware
 from privacy_middleware.declaration import Declaration
 from privacy_middleware.forms import Field, Form, Treatment
+from privacy_middleware.language import Languages
 from privacy_middleware.record import submissions
 from privacy_middleware.statement.forms import form_sections
 from privacy_middleware.statement.section import Section
@@ -28,7 +29,7 @@ TREATMENTS: dict[str, tuple[dict[str, Any], str, Any, str]] = {
     "date": ({"treatment": "bucket", "unit": "year"}, "2026-11-22", "2026", "Only the year of the date"),
     "age": ({"treatment": "bucket", "unit": "age", "edges": [18]}, "1950-01-31", "18 and over", "Only the range of your age: under 18; 18 and over"),
     "domain": ({}, "Ann@Example.org", "example.org", "Only what stands after the @"),
-    "region": ({"letters": 1}, "8000", "8", "Only its first letter or digit"),
+    "region": ({"letters": 1}, "8000", "8", "Only the first letter or digit"),
     "redact": ({}, "ask ann@example.org", "ask [e-mail]", "Your text; e-mail addresses"),
 }  # fmt: skip
 
@@ -43,7 +44,7 @@ def declared(names: set[str], **more: Any) -> dict[str, Any]:
 
 
 def section_of(app: PrivacyMiddleware, name: str = "form-survey") -> Section:
-    return next(section for section in app.privacy.statement if section.name == name)
+    return next(section for section in app.privacy.sections(Languages().get("en")) if section.name == name)
 
 
 def sent(app: PrivacyMiddleware, *headers: tuple[bytes, bytes], email: str = "") -> None:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from privacy_middleware.forms import AUDIT_DAYS
+from privacy_middleware.language import Languages
 from privacy_middleware.privacy import Privacy
 from privacy_middleware.rights import limits, links, mails, outbox
 from privacy_middleware.rights.deadlines import add_months, due
@@ -18,13 +19,14 @@ from privacy_middleware.values import REQUEST_KINDS
 from .requesting import ANNA, HOUR, POLICY, RECIPIENT, Desk, amount, at_desk, query
 from .test_deadlines import ms
 
+ENGLISH = Languages().get("en")
 LAWS: tuple[Deadlines, ...] = get_args(Deadlines)
 
 
 def statement(*, policy: str = POLICY, **settings: Any) -> dict[str, str]:
     """The texts of the statement, by title."""
     privacy = Privacy.from_sources({"base_url": "https://www.example.org", "policy": policy, **settings}, {})
-    return {section.title: "\n".join(section.paragraphs) for section in privacy.statement}
+    return {section.title: "\n".join(section.paragraphs) for section in privacy.sections(ENGLISH)}
 
 
 def everything(**settings: Any) -> str:
@@ -69,13 +71,13 @@ def test_every_kind_of_request_has_its_words() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in REQUEST_KINDS if kind != "complaint"])
 def test_a_kind_that_is_reviewed_is_named_and_no_other(kind: str) -> None:
-    [sentence] = re.findall(r"([^.]*) are looked at by one of us", everything(review=kind))
+    [sentence] = re.findall(r"One of us looks at these: ([^.]*)\.", everything(review=kind))
     named = {name for name, words in _OF_KIND.items() if words in sentence.lower()}
     assert named == {kind, "complaint"}
 
 
 def test_complaints_are_looked_at_whatever_is_reviewed() -> None:
-    assert "Questions and complaints are looked at by one of us" in everything(review="")
+    assert "One of us looks at these: questions and complaints." in everything(review="")
 
 
 @pytest.mark.parametrize("kind", REQUEST_KINDS)
@@ -83,7 +85,7 @@ def test_complaints_are_looked_at_whatever_is_reviewed() -> None:
 def test_what_is_said_to_be_looked_at_waits_for_the_owner_and_the_rest_does_not(kind: Any, review: str) -> None:
     with at_desk(review=review) as desk:
         sentence = re.findall(
-            r"([^.]*) are looked at by one of us", "\n".join(p for one in desk.privacy.statement for p in one.paragraphs)
+            r"One of us looks at these: ([^.]*)\.", "\n".join(p for one in desk.privacy.sections(ENGLISH) for p in one.paragraphs)
         )[0]
         request = desk.confirmed(kind, text="why?" if kind == "complaint" else "")
         is_said = _OF_KIND[kind] in sentence.lower()
@@ -120,7 +122,7 @@ def test_the_page_is_called_as_the_statement_says() -> None:
     from privacy_middleware.site.pages import Pages
 
     assert "“Your data”" in everything()
-    templates = Pages()._environment
+    templates = Pages(Languages())._environment(Languages().get("en"))
     assert "Your data" in (templates.loader.get_source(templates, "requests.html")[0] if templates.loader else "")
 
 

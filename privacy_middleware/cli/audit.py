@@ -10,6 +10,7 @@ from ..errors import PrivacyError
 from ..privacy import Privacy
 from ..rights.audit import verify
 from ..store import queries
+from .checks import audit_data
 from .common import in_one_line, instant, open_to_read
 
 
@@ -21,6 +22,8 @@ def add_commands(commands: Any) -> None:
     verifying = actions.add_parser("verify", help="check that no entry was changed or taken out; exit code 1 if one was")
     verifying.add_argument("--head", default="", metavar="HASH", help="what an earlier `audit verify` showed: it must still be there")
     verifying.set_defaults(command=_verify)
+    comparing = actions.add_parser("data", help="compare what is kept with what the statement says; exit code 1 if more is kept")
+    comparing.set_defaults(command=audit_data)
 
 
 def _audit(_: argparse.Namespace) -> int:

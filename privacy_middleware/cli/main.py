@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import PrivacyError
-from . import access, audit, keys, mails, requests, state, submissions, visits
+from . import access, audit, checks, keys, mails, requests, state, submissions, visits
 from .common import printable
 
 
@@ -33,6 +33,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="privacy-middleware", description="Keep the promises of your privacy statement.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    for module in (state, visits, submissions, requests, mails, audit, keys, access):
+    for module in (state, visits, submissions, requests, mails, audit, checks, keys, access):
         module.add_commands(commands)
     return parser

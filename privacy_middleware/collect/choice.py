@@ -7,8 +7,9 @@ Expression (W3C, section 5.2: `DNT` starts with `1`); RFC 6265bis for the `__Hos
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, Literal
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
@@ -21,6 +22,10 @@ LIFETIME_DAYS: Final = 390
 
 CHOICE_HEADERS: Final = frozenset((b"cookie", b"sec-gpc", b"dnt"))
 """The headers that `read_choice` looks at."""
+
+_VALUE: Final = re.compile(r"(refuse|allow)(?:\.([0-9a-f]{8}))?")
+"""What the cookie holds: the choice, and the version of the statement that was in force. (Not its day: who refuses on a day when nobody
+else does could be known again by it.)"""
 
 Signal = Literal["gpc", "dnt"]
 Headers = Iterable[tuple[bytes, bytes]]
@@ -57,8 +62,23 @@ def read_choice(headers: Headers, signals: dict[str, bool], *, secure: bool = Fa
     return Choice(explicit, signal)
 
 
-def choice_cookie(value: str, *, secure: bool) -> str:
-    """Return the Set-Cookie value that keeps a choice; it is the same for everybody and names nobody."""
+class Kept(NamedTuple):
+    """A choice as the cookie keeps it."""
+
+    choice: str
+    version: str
+    """"" in cookies of older versions of this package."""
+
+
+def kept_choice(cookies: Mapping[str, str]) -> Kept | None:
+    """Return what the cookie keeps, for a receipt; None without one. `read_choice` says what is in force."""
+    match = _VALUE.fullmatch((cookies.get(SECURE_COOKIE) or cookies.get(COOKIE) or "").strip('"'))
+    return Kept(match[1], match[2] or "") if match else None
+
+
+def choice_cookie(choice: str, *, version: str, secure: bool) -> str:
+    """Return the Set-Cookie value that keeps a choice; it is the same for everybody who chooses so under this version of the statement."""
+    value = f"{choice}.{version}"
     attributes = f"; Max-Age={LIFETIME_DAYS * 86400}; Path=/; SameSite=Lax; HttpOnly"
     return f"{SECURE_COOKIE}={value}{attributes}; Secure" if secure else f"{COOKIE}={value}{attributes}"
 
@@ -79,7 +99,8 @@ def _explicit(cookie: bytes, *, secure: bool) -> str | None:
         name, _, value = (part.strip() for part in pair.partition(b"="))
         if name not in (COOKIE.encode(), SECURE_COOKIE.encode()):
             continue
-        choice = ALLOWED if value.strip(b'"') == ALLOWED.encode() else REFUSED
+        match = _VALUE.fullmatch(value.strip(b'"').decode("latin-1"))
+        choice = ALLOWED if match and match[1] == ALLOWED else REFUSED
         if choice == REFUSED or not secure or name == SECURE_COOKIE.encode():
             found = _stricter(found, choice)
     return found

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..declaration import Declaration
+from ..language import Language, Languages
 from ..mail import Send, ascii_address
 from ..record.spool import Spool
 from ..settings import Settings
@@ -30,7 +31,9 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     spool: Spool
     send: Send | None
     sources: tuple[DataSource, ...]
-    statement: tuple[Section, ...]
+    languages: Languages
+    statement: Callable[[Language], tuple[Section, ...]]
+    """The statement in force in a language."""
     digest: Callable[[], bytes]
     """The digest of the statement in force."""
 

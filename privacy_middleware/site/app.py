@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from importlib import resources
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..checks import HTTPS_SEEN, LINKED
 from ..privacy import Privacy
+from ..waiting import in_thread
 from .desk import DeskPages
 from .figures import FiguresPages
 from .metrics import Metrics
@@ -19,6 +22,7 @@ from .owner import OwnerPages
 from .pages import HEADERS, Pages, base_path
 from .requests import request_routes
 from .sign_in import SignIn
+from .statement import statement_routes
 from .visitor import NOT_OURS, visitor_routes
 
 _STYLE_HEADERS: Final = {"cache-control": "max-age=3600", "x-content-type-options": "nosniff"}
@@ -29,9 +33,32 @@ def _keep_token(request: Request, response: Response) -> Response:
     return Pages.private(response) if {"requests", "owner"} & set(request.url.path.split("/")) else response
 
 
+class Notices:
+    """Notes once that browsers come by https, and by a link on the website's own pages: the day only, for `check`."""
+
+    def __init__(self, privacy: Privacy) -> None:
+        self.privacy = privacy
+        self._noted: set[str] = set()
+
+    def look(self, connection: HTTPConnection) -> None:
+        """Look at one request for our pages."""
+        page = urlsplit(connection.headers.get("referer", ""))
+        if connection.url.scheme == "https" or connection.headers.get("origin", "").startswith("https://"):
+            self._note(HTTPS_SEEN)
+        if page.netloc and page.netloc == connection.headers.get("host") and not page.path.startswith(base_path(connection)):
+            self._note(LINKED)
+
+    def _note(self, name: str) -> None:
+        if name in self._noted:
+            return
+        self._noted.add(name)
+        day = int(self.privacy.recorder.clock() // 86_400)
+        self.privacy.recorder.submit(lambda store: store.set_mark(name, day))
+
+
 def make_site(privacy: Privacy) -> ASGIApp:
     """Return the app that serves everything under the mount; its `root_path` is the mount."""
-    pages = Pages()
+    pages = Pages(privacy.languages)
     style = (resources.files(__package__) / "static" / "style.css").read_text(encoding="utf-8")
 
     async def not_found(request: Request, _: Exception) -> Response:
@@ -55,6 +82,7 @@ def make_site(privacy: Privacy) -> ASGIApp:
     owner = OwnerPages(privacy, pages, sign_in)
     app = Starlette(
         routes=[
+            *statement_routes(privacy, pages),
             *visitor_routes(privacy, pages),
             *request_routes(privacy, pages),
             *sign_in.routes(),
@@ -68,7 +96,14 @@ def make_site(privacy: Privacy) -> ASGIApp:
     )
     app.router.redirect_slashes = False  # it would build the address from the Host header
 
+    notices = Notices(privacy)
+
     async def site(scope: Scope, receive: Receive, send: Send) -> None:
+        connection = HTTPConnection(scope)
+        code = pages.code_of(connection)
+        notices.look(connection)
+        if not pages.languages.is_loaded(code):
+            await in_thread(lambda: pages.languages.get(code))
         if scope["path"] != scope["root_path"]:
             await app(scope, receive, send)
             return

@@ -204,7 +204,7 @@ class DeskPages:
 
     async def statement(self, call: Call, role: Role) -> Response:
         """Show the versions of the statement."""
-        found = await self.owner.read(lambda store: store.rows(queries.STATEMENTS))
+        found = await self.owner.read(lambda store: store.rows(queries.VERSIONS))
         rows = [(row["digest"].hex()[:12], self._date(row["since"])) for row in found]
         return self._page(call, "versions.html", role, here="statement", rows=rows)
 

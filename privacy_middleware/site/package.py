@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from ..collect.treatment import in_words
+from ..language import Language
 from ..rights.office import Office
 from ..rights.overview import Overview, Part, Row
 from ..spreadsheet import write_csv
@@ -25,12 +26,12 @@ _README: Final = "index.html"
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d")
 
 
-def package(office: Office, pages: Pages, overview: Overview) -> Iterator[bytes]:
+def package(office: Office, pages: Pages, overview: Overview, language: Language) -> Iterator[bytes]:
     """Yield the bytes of the ZIP, a file at a time: index.html, data.json, a CSV for each kind, files of sources, manifest.json."""
     out = _Out()
     sums: dict[str, str] = {}
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in _files(office, pages, overview):
+        for name, content in _files(office, pages, overview, language):
             digest = hashlib.sha256()
             with archive.open(_entry(name, overview), "w", force_zip64=True) as file:
                 for piece in _pieces(content):
@@ -100,7 +101,7 @@ class _Out(io.RawIOBase):
         return data
 
 
-def _files(office: Office, pages: Pages, overview: Overview) -> Iterator[tuple[str, bytes | Path]]:
+def _files(office: Office, pages: Pages, overview: Overview, language: Language) -> Iterator[tuple[str, bytes | Path]]:
     parts, files = [], []
     for part in overview.parts:
         plain, found = _without_files(part)
@@ -111,11 +112,11 @@ def _files(office: Office, pages: Pages, overview: Overview) -> Iterator[tuple[s
     data = {part.name: {"title": part.title, "rows": part.rows} for part in parts}
     yield (
         _README,
-        pages.text("package.html", overview=bare, sections=office.statement, site=office.site, shown=shown).encode(
+        pages.text("package.html", language, overview=bare, sections=office.statement(language), site=office.site, shown=shown).encode(
             "utf-8", "backslashreplace"
         ),
     )
-    yield "data.json", _json({"about": about, "data": data, "information": office.statement})
+    yield "data.json", _json({"about": about, "data": data, "information": office.statement(language)})
     for part in parts:
         yield f"{part.name}.csv", _csv(part)
     yield from files

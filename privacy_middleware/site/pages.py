@@ -7,8 +7,11 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from ..language import Language, Languages
+from ..statement.own_words import as_html
 
 _CSP: Final = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {}"
 HEADERS: Final = {
@@ -22,29 +25,79 @@ HEADERS: Final = {
 }
 
 
-def base_path(request: Request) -> str:
+def base_path(request: HTTPConnection) -> str:
     """Return the path of the mount as it may stand in a link or header; a mount in front of it can hold anything."""
     root = request.scope.get("root_path", "")
     return quote("/" + root.lstrip("/\\") if root else "", safe="/~:@!$&'()*+,=")  # `//host` would be another site
 
 
-class Pages:
-    """The templates, with everything in them escaped."""
+def wished_language(connection: HTTPConnection) -> str:
+    """Return the language that was chosen by `?lang=`, or ""."""
+    return connection.query_params.get("lang", "")
 
-    def __init__(self) -> None:
-        self._environment = Environment(
-            loader=PackageLoader("privacy_middleware.site"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+
+def spans(rows: Sequence[Sequence[str]]) -> list[list[tuple[str, int]]]:
+    """Return the cells of a table with the number of rows that each spans: what stands below itself is written once."""
+    found = []
+    for number, row in enumerate(rows):
+        cells = []
+        for column, cell in enumerate(row):
+            if number and rows[number - 1][column] == cell:
+                continue
+            below = next((i for i in range(number, len(rows)) if rows[i][column] != cell), len(rows))
+            cells.append((cell, below - number))
+        found.append(cells)
+    return found
+
+
+class Pages:
+    """The templates, with everything in them escaped, in the language of the reader."""
+
+    def __init__(self, languages: Languages) -> None:
+        self.languages = languages
+        self._environments: dict[str, Environment] = {}
+
+    def language_of(self, connection: HTTPConnection) -> Language:
+        """Return the language in which to answer: the one chosen, else the browser's, else the owner's."""
+        return self.languages.get(self.code_of(connection))
+
+    def code_of(self, connection: HTTPConnection) -> str:
+        """Return the code of the language in which to answer."""
+        return self.languages.choose(wished_language(connection), connection.headers.get("accept-language", ""))
+
+    def _environment(self, language: Language) -> Environment:
+        """Return the templates of one language: what is translated is a part of their code."""
+        found = self._environments.get(language.code)
+        if found is None:
+            found = Environment(
+                loader=PackageLoader("privacy_middleware.site"),
+                autoescape=True,  # feed.atom as well: XML needs the same
+                undefined=StrictUndefined,
+                trim_blocks=True,
+                lstrip_blocks=True,
+                extensions=["jinja2.ext.i18n"],
+            )
+            found.policies["ext.i18n.trimmed"] = True
+            found.install_gettext_callables(language.catalogue.gettext, language.catalogue.ngettext, newstyle=True)  # type: ignore[attr-defined]
+            names = ("own", "day", "short_day", "month", "moment", "hour", "number", "percent", "listed", "country")
+            found.globals.update({name: getattr(language, name) for name in names}, language=language, as_html=as_html, spans=spans)
+            self._environments[language.code] = found
+        return found
 
     def render(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-        """Return a page; `base` in the template is the path of the mount, as the browser sees it."""
-        base = base_path(request)
-        text = self._environment.get_template(template).render(base=base, **values)
-        return HTMLResponse(text, status, {**HEADERS, "link": f'<{base}/>; rel="privacy-policy"'})
+        """Return a page; `base` in the template is the path of the mount, and `url("/opt-out")` a link there in the same language."""
+        base, language = base_path(request), self.language_of(request)
+        wished = wished_language(request)
+        chosen = f"lang={language.code}" if wished.lower() == language.code else ""
+
+        def url(path: str) -> str:
+            bare, hash_, fragment = path.partition("#")
+            return f"{base}{bare}{('&' if '?' in bare else '?') + chosen if chosen else ''}{hash_}{fragment}"
+
+        others = [self.languages.name_of(code) for code in self.languages.codes]
+        text = self._environment(language).get_template(template).render(base=base, url=url, languages=others, **values)
+        headers = {**HEADERS, "content-language": language.code, "link": f'<{base}/>; rel="privacy-policy"'}
+        return HTMLResponse(text, status, {**headers, "vary": "accept-language"})
 
     def busy(self, request: Request, *, seconds: int = 60) -> Response:
         """Return the page that says that the database cannot be reached just now, and that nothing was done."""
@@ -52,9 +105,9 @@ class Pages:
         response.headers["retry-after"] = str(seconds)
         return response
 
-    def text(self, template: str, **values: Any) -> str:
+    def text(self, template: str, language: Language, **values: Any) -> str:
         """Return a rendered template that is no page of the site."""
-        return self._environment.get_template(template).render(**values)
+        return self._environment(language).get_template(template).render(**values)
 
     @staticmethod
     def private(response: Response) -> Response:

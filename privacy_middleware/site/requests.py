@@ -294,7 +294,7 @@ class RequestPages:
         headers = {**HEADERS, "content-disposition": f'attachment; filename="{name}"'}
 
         async def chunks() -> AsyncIterator[bytes]:
-            made = package(self.office, self.pages, found)
+            made = package(self.office, self.pages, found, self.pages.language_of(call))
             while chunk := await in_thread(lambda: next(made, b"")):
                 yield chunk
 

@@ -1,4 +1,4 @@
-"""The visitor's pages: the statement, and the choice to refuse or allow the recording of visits."""
+"""The visitor's pages: the choice to refuse or allow the recording of visits, and what is recorded of this browser."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, tzinfo
 from typing import Final
 
-from markdown_it import MarkdownIt
-from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..collect.choice import ALLOWED, COOKIE, REFUSED, Choice, choice_cookie, read_choice, stale_cookie
+from ..collect.choice import ALLOWED, COOKIE, REFUSED, Choice, choice_cookie, kept_choice, read_choice, stale_cookie
 from ..collect.visitor import client_address, date_of, identity_of
 from ..errors import StoreError, VaultError
 from ..privacy import Privacy
@@ -24,14 +22,12 @@ from .pages import Pages
 
 UNREACHABLE: Final = (TimeoutError, StoreError, VaultError, sqlite3.Error)
 NOT_OURS: Final = "This form must be sent from this website's own page."
-_markdown = MarkdownIt("commonmark", {"html": False})
 
 
 def visitor_routes(privacy: Privacy, pages: Pages) -> list[Route]:
     """Return the routes of the visitor's pages."""
     visitor = VisitorPages(privacy, pages)
     return [
-        Route("/", visitor.statement, methods=["GET"]),
         Route("/opt-out", visitor.choice, methods=["GET", "POST"]),
         Route("/my-browser", visitor.my_browser, methods=["GET", "POST"]),
     ]
@@ -43,20 +39,6 @@ class VisitorPages:
     def __init__(self, privacy: Privacy, pages: Pages) -> None:
         self.privacy = privacy
         self.pages = pages
-        self._sections = privacy.statement
-        # Markdown without raw HTML gives safe HTML.
-        self._own_words = {section.name: Markup(_markdown.render(section.markdown)) for section in self._sections}  # noqa: S704
-
-    async def statement(self, request: Request) -> Response:
-        """Show the statement in force."""
-        return self.pages.render(
-            request,
-            "statement.html",
-            sections=self._sections,
-            own_words=self._own_words,
-            changed=await statement_date(self.privacy),
-            controller=self.privacy.declaration.controller,
-        )
 
     async def choice(self, request: Request) -> Response:
         """Show what is in force for this browser; a POST keeps another choice."""
@@ -119,6 +101,7 @@ class VisitorPages:
             request,
             "choice.html",
             choice=choice,
+            kept=kept_choice(request.cookies) if done is None else None,
             done=done,
             # In a frame of another site browsers keep no cookie: there the form opens its answer in the whole window.
             framed=bool(self.privacy.settings.frame_ancestors),
@@ -159,7 +142,7 @@ def keep_choice(request: Request, response: Response, privacy: Privacy, answer: 
     """Keep a choice in this browser's cookie, and count it without identity."""
     privacy.recorder.count(f"choice.{answer}")
     secure = _is_https(request, privacy)
-    response.headers.append("set-cookie", choice_cookie(answer, secure=secure))
+    response.headers.append("set-cookie", choice_cookie(answer, version=privacy.statement_digest.hex()[:8], secure=secure))
     if secure and COOKIE in request.cookies:
         response.headers.append("set-cookie", stale_cookie())
 

@@ -2,128 +2,178 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..collect.treatment import range_names
-from ..declaration import Declaration
 from ..forms import AUDIT_DAYS, Field, Form
-from .section import Section, in_days, listed
+from ..language import N_, Language
+from .facts import Facts
+from .section import Section, in_days
 
-_TREATMENTS = {
-    "keep": "What you enter",
-    "length": "Only the number of characters that you enter",
-    "present": "Only whether you enter anything",
-    "domain": "Only what stands after the @",
-    "hash": "Only a keyed checksum: it cannot be read, but is the same if the same is entered again",
-    "redact": "Your text; e-mail addresses and telephone, account, card and national numbers in it are replaced by their kind, as far as "
-    "they are recognised",
-    "file": "Only the kind and size of the file, neither its name nor its content",
+_TREATMENTS: Final = {
+    "keep": N_("What you enter"),
+    "length": N_("Only the number of characters that you enter"),
+    "present": N_("Only whether you enter anything"),
+    "domain": N_("Only what stands after the @"),
+    "hash": N_("Only a keyed checksum: it cannot be read, but is the same if the same is entered again"),
+    "redact": N_(
+        "Your text; e-mail addresses and telephone, account, card and national numbers in it are replaced by their kind, as far as "
+        "they are recognised"
+    ),
+    "file": N_("Only the kind and size of the file, neither its name nor its content"),
 }
-_UNITS = {"month": "the month", "year": "the year", "decade": "the decade"}
+_UNITS: Final = {
+    "month": N_("Only the month of the date"),
+    "year": N_("Only the year of the date"),
+    "decade": N_("Only the decade of the date"),
+}
 
 
-def form_sections(declaration: Declaration) -> tuple[Section, ...]:
+def form_sections(_: Language, facts: Facts) -> tuple[Section, ...]:
     """Return a section on forms as such, and one for each declared form."""
-    if not declaration.forms:
-        return (Section("forms", "What you tell us", ("What you enter in the forms of this website is not kept by this record.",)),)
-    return (_rules(declaration), *(_form(declaration, form) for form in declaration.forms))
+    if not facts.forms:
+        text = _("What you enter in the forms of this website is not kept by this record.")
+        return (Section("forms", _("What you tell us"), (text,)),)
+    return (_rules(_, facts), *(_form(_, facts, form) for form in facts.forms))
 
 
-def _rules(declaration: Declaration) -> Section:
-    asked = listed(title(form) for form in declaration.forms)
+def _rules(_: Language, facts: Facts) -> Section:
+    asked = _.listed(title(_, form) for form in facts.forms)
     return Section(
         "forms",
-        "What you tell us",
+        _("What you tell us"),
         (
-            f"Of the forms of this website, we keep what is named below, and only of: {asked}. Of any other field or form we keep nothing. "
-            "Fields for passwords, codes, cards and accounts are never taken; if we recognise a card or account number in a text, it is "
-            "left out.",
-            "We also count how often each form is seen, sent and accepted, without noting by whom.",
+            _(
+                "Of the forms of this website, we keep what is named below, and only of: %(forms)s. Of any other field or form we keep "
+                "nothing. Fields for passwords, codes, cards and accounts are never taken; if we recognise a card or account number in a "
+                "text, it is left out.",
+                forms=asked,
+            ),
+            _("We also count how often each form is seen, sent and accepted, without noting by whom."),
         ),
     )
 
 
-def title(form: Form) -> str:
+def title(_: Language, form: Form) -> str:
     """Return what the statement calls a form."""
-    return form.title or form.name.replace("-", " ").replace("_", " ")
+    return _.own(form.title) or form.name.replace("-", " ").replace("_", " ")
 
 
-def _form(declaration: Declaration, form: Form) -> Section:
-    purpose = declaration.purpose(form.purpose)
+def basis(_: Language, facts: Facts, form: Form) -> str:
+    """Return the legal basis of a form."""
+    return _.own(form.legal_basis or facts.purposes_by_name[form.purpose].legal_basis)
+
+
+def _form(_: Language, facts: Facts, form: Form) -> Section:
+    purpose = facts.purposes_by_name[form.purpose]
     paragraphs = (
-        f"We keep this {purpose.text}. The legal basis is: {form.legal_basis or purpose.legal_basis}. "
-        f"We keep it for {in_days(form.retention_days)} and delete it then.",
-        _whose(form),
-        "It is kept together with the number that stands for you that day, so that we see how your visit led to it."
+        _(
+            "We keep this %(purpose)s. The legal basis is: %(basis)s. We keep it for %(days)s and delete it then.",
+            purpose=_.own(purpose.text),
+            basis=basis(_, facts, form),
+            days=in_days(_, form.retention_days),
+        ),
+        _whose(_, form),
+        _("It is kept together with the number that stands for you that day, so that we see how your visit led to it.")
         if form.link_visit
-        else "We do not tie it to your visit: there, we note only that the form was sent, in which hour, and not by whom. On a quiet day "
-        "the order and times of what else was noted could still hint at it; we do not look.",
-        *_outcomes(form),
-        _refused(form),
+        else _(
+            "We do not tie it to your visit: there, we note only that the form was sent, in which hour, and not by whom. On a quiet day "
+            "the order and times of what else was noted could still hint at it; we do not look."
+        ),
+        *_outcomes(_, form),
+        refused(_, form),
     )
-    rows = (((field.label or name), _kept(field)) for name, field in form.fields.items())
-    return Section(f"form-{form.name}", f"What you tell us: {title(form)}", paragraphs, table=(("Field", "What we keep of it"), *rows))
+    rows = (((_.own(field.label) or name), kept(_, field)) for name, field in form.fields.items())
+    heading = _("What you tell us: %(form)s", form=title(_, form))
+    return Section(f"form-{form.name}", heading, paragraphs, table=((_("Field"), _("What we keep of it")), *rows))
 
 
-def _whose(form: Form) -> str:
+def _whose(_: Language, form: Form) -> str:
     if not form.identity:
-        time = (
-            "With the number of your visit one can tell when it came"
+        return (
+            _(
+                "It does not say who you are, unless you write it yourself. With the number of your visit one can tell when it came. "
+                "It is encrypted under a key of its own."
+            )
             if form.link_visit
-            else "We keep the day on which it came, not the time"
+            else _(
+                "It does not say who you are, unless you write it yourself. We keep the day on which it came, not the time. "
+                "It is encrypted under a key of its own."
+            )
         )
-        return f"It does not say who you are, unless you write it yourself. {time}. It is encrypted under a key of its own."
-    label = form.fields[form.identity].label or form.identity
-    return (
-        f"By “{label}” we know whose it is, if it is one e-mail address. It is encrypted under a key of yours alone, and found "
-        f"again by a keyed checksum of your "
-        f"e-mail address. With it we keep {'when' if form.link_visit else 'the hour in which'} it came."
+    label = _.own(form.fields[form.identity].label) or form.identity
+    if form.link_visit:
+        return _(
+            "By “%(field)s” we know whose it is, if it is one e-mail address. It is encrypted under a key of yours alone, and found "
+            "again by a keyed checksum of your e-mail address. With it we keep when it came.",
+            field=label,
+        )
+    return _(
+        "By “%(field)s” we know whose it is, if it is one e-mail address. It is encrypted under a key of yours alone, and found "
+        "again by a keyed checksum of your e-mail address. With it we keep the hour in which it came.",
+        field=label,
     )
 
 
-def _outcomes(form: Form) -> tuple[str, ...]:
-    also = [words for outcome, words in (("invalid", "if our website finds a mistake in it"), ("failed", "if our website fails to take it"))
-            if outcome in form.outcomes]  # fmt: skip
-    return (f"It is kept also {listed(also, 'and')}.",) if also else ()
+def _outcomes(_: Language, form: Form) -> tuple[str, ...]:
+    invalid, failed = "invalid" in form.outcomes, "failed" in form.outcomes
+    if invalid and failed:
+        return (_("It is kept also if our website finds a mistake in it and if our website fails to take it."),)
+    if invalid:
+        return (_("It is kept also if our website finds a mistake in it."),)
+    return (_("It is kept also if our website fails to take it."),) if failed else ()
 
 
-def _refused(form: Form) -> str:
+def refused(_: Language, form: Form) -> str:
+    """Return what becomes of a form that is sent by who refuses to be recorded."""
     if form.requested:
-        return (
+        return _(
             "If you have refused to be recorded, it is kept all the same once our website has accepted it: you ask us for something that "
             "cannot be done without it."
         )
-    return "If you have refused to be recorded, nothing of it is kept."
+    return _("If you have refused to be recorded, nothing of it is kept.")
 
 
-def _kept(field: Field) -> str:
+def kept(_: Language, field: Field) -> str:
+    """Return what is kept of a field."""
     if field.treatment == "choice":
-        return f"Which of these you choose: {'; '.join(field.choices)}"
+        return _("Which of these you choose: %(choices)s", choices="; ".join(map(_.own, field.choices)))
     if field.treatment == "region":
-        return (
-            f"Only the first {field.letters} letters or digits of the postcode" if field.letters > 1 else "Only its first letter or digit"
+        return _.plural(
+            "Only the first letter or digit of the postcode", "Only the first %(number)s letters or digits of the postcode", field.letters
         )
     if field.treatment == "bucket" and field.edges:
         ranges = "; ".join(range_names(field.edges))
-        return f"Only the range of your age: {ranges}" if field.unit == "age" else f"Only the range: {ranges}"
-    if field.treatment == "bucket":
-        return f"Only {_UNITS[field.unit]} of the date"
-    return _TREATMENTS[field.treatment]
+        return (
+            _("Only the range of your age: %(ranges)s", ranges=ranges)
+            if field.unit == "age"
+            else _("Only the range: %(ranges)s", ranges=ranges)
+        )
+    return _.own(_UNITS[field.unit] if field.treatment == "bucket" else _TREATMENTS[field.treatment])
 
 
-def protection_points(declaration: Declaration) -> list[str]:
+def protection_points(_: Language, facts: Facts) -> list[str]:
     """Return how what is sent with forms is protected."""
-    if not declaration.forms:
+    if not facts.forms:
         return []
     return [
-        "What you enter in forms is encrypted (AES-256-GCM), each person's under a key of their own. Whoever gets a copy of the database "
-        "can read none of what you entered without our secret key, which is not in it.",
-        "While the database cannot be reached, it waits in an encrypted file.",
-        f"Whenever one of us opens what you sent, it is noted who did so and when; that note is kept for {AUDIT_DAYS} days.",
+        _(
+            "What you enter in forms is encrypted (AES-256-GCM), each person's under a key of their own. Whoever gets a copy of "
+            "the database "
+            "can read none of what you entered without our secret key, which is not in it. That key can be exchanged for a new one at any "
+            "time."
+        ),
+        _("While the database cannot be reached, it waits in an encrypted file."),
+        _(
+            "Whenever one of us opens what you sent, it is noted who did so and when; that note is kept for %(days)s.",
+            days=in_days(_, AUDIT_DAYS),
+        ),
     ]
 
 
-def refusal_points(declaration: Declaration) -> list[str]:
+def refusal_points(_: Language, facts: Facts) -> list[str]:
     """Return which forms are kept of those who refuse."""
-    requested = [title(form) for form in declaration.forms if form.requested]
+    requested = [title(_, form) for form in facts.forms if form.requested]
     if not requested:
         return []
-    return [f"What you ask us for is kept also then, since it cannot be done without it: {listed(requested)}."]
+    return [_("What you ask us for is kept also then, since it cannot be done without it: %(forms)s.", forms=_.listed(requested))]

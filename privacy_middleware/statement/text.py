@@ -1,208 +1,351 @@
-"""Declaration and settings in, the privacy statement's sections out: every sentence follows from what the code does."""
+"""Facts in, the privacy statement's sections out, in the language of the reader: every sentence follows from what the code does."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from ..collect.choice import COOKIE, LIFETIME_DAYS, SECURE_COOKIE
-from ..collect.hit import Rules
-from ..declaration import VISIT_ITEMS, Declaration, Item, Purpose
-from ..settings import FEWEST_PUBLIC, Settings
+from ..declaration import VISIT_ITEMS, Recipient
+from ..language import N_, Language
+from ..settings import FEWEST_PUBLIC
+from .authorities import ALL, AUTHORITIES
+from .facts import Facts
 from .forms import form_sections, protection_points, refusal_points, title
+from .own_words import add_own_words
 from .requests import request_section, rights_paragraphs
-from .section import Section, in_days, listed
+from .section import Section, in_days
 
 MONTH_DAYS: Final = 30
-_SIGNAL_NAMES: Final = {"gpc": "Global Privacy Control (Sec-GPC: 1)", "dnt": "Do Not Track (DNT: 1)"}
-_ADDRESS: Final = {
-    "truncated": Item("address", "Your network address, shortened before it is kept (the last part is cut off)", "192.0.2.0"),
-    "full": Item("address", "Your network address, in full", "192.0.2.44"),
-}
+SIGNALS: Final = {"gpc": "Global Privacy Control (Sec-GPC: 1)", "dnt": "Do Not Track (DNT: 1)"}
+FULL_ADDRESS: Final = (N_("Your network address, in full"), "192.0.2.44")
 
 
-def write_statement(declaration: Declaration, settings: Settings, rules: Rules) -> tuple[Section, ...]:
+def write_statement(_: Language, facts: Facts) -> tuple[Section, ...]:
     """Return the sections of the statement, in the order in which they are read."""
-    return (
-        _collected(declaration, settings, rules),
-        *form_sections(declaration),
-        _identity(declaration, settings, rules),
-        _purposes(declaration),
-        _access(declaration, settings),
-        _protection(declaration, settings, rules),
-        _cookies(),
-        _refusal(declaration, settings),
-        _your_data(declaration, settings, rules),
-        request_section(),
-        _changes(),
-        _contact(declaration),
+    sections = (
+        _summary(_, facts),
+        _who(_, facts),
+        _collected(_, facts),
+        *form_sections(_, facts),
+        _identity(_, facts),
+        _purposes(_, facts),
+        _access(_, facts),
+        _protection(_, facts),
+        _cookies(_, facts),
+        _refusal(_, facts),
+        _your_data(_, facts),
+        request_section(_),
+        _automated(_),
+        _complaints(_, facts),
+        _changes(_),
+        _contact(_, facts),
     )
+    return add_own_words(_, facts, sections)
 
 
-def _collected(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
-    items = [_ADDRESS[settings.ip] if name == "address" else item for name, item in VISIT_ITEMS.items() if name in rules.items]
-    kept_for = f"We keep it for {in_days(settings.retention_days)} and delete it then."
-    paragraphs = [f"When you visit this website, we note the following about each page or file that you ask for. {kept_for}"]
-    if "page" in rules.items:
-        paragraphs.append(
-            "In the addresses of pages, e-mail addresses, long numbers and long keys are replaced by their kind before they are kept."
+def item(_: Language, facts: Facts, name: str) -> tuple[str, str]:
+    """Return what a datum of a visit is called, and an example of what is kept."""
+    if name == "address" and facts.address == "full":
+        return _.own(FULL_ADDRESS[0]), FULL_ADDRESS[1]
+    found = VISIT_ITEMS[name]
+    return _.own(found.title), _.own(found.example)
+
+
+def _summary(_: Language, facts: Facts) -> Section:
+    points = [
+        _("We count visits to improve this website. We set no cookie and run no script for it, and nobody follows you to other websites."),
+        _("Single visits are deleted after %(days)s; figures stay.", days=in_days(_, facts.retention_days)),
+        _("The record of visits keeps your full network address.")
+        if facts.address == "full"
+        else _("The record of visits does not say who you are."),
+    ]
+    if facts.forms:
+        points.append(_("Of what you tell us with forms, we keep what is named below, for the purpose for which you tell us."))
+    points += [
+        _("We sell no data."),
+        _.plural("One other gets data, and is named below.", "%(number)s others get data, and are named below.", len(facts.recipients))
+        if facts.recipients
+        else _("Nobody else gets them."),
+        _("You can refuse with one button, without giving a reason."),
+    ]
+    if facts.signals:
+        points.append(_("We take as a refusal: %(signals)s.", signals=_.listed(SIGNALS[name] for name in facts.signals)))
+    points += [
+        _("You can see, correct and erase what we have of you, without an account."),
+        _("This page follows the settings of the software, and says so when they change."),
+    ]
+    return Section("summary", _("In short"), points=tuple(points))
+
+
+def _who(_: Language, facts: Facts) -> Section:
+    controller = facts.controller
+    if not controller.name:
+        text = _("Whoever runs this website is responsible for it; their contact is on the website itself.")
+        return Section("who", _("Who we are"), (text,))
+    place = _(" in %(country)s", country=_.country(controller.country)) if controller.country else ""
+    paragraphs = [
+        _("%(name)s%(place)s runs this website, and is responsible for the data (controller).", name=controller.name, place=place)
+    ]
+    if controller.data_protection_officer:
+        paragraphs.append(_("Data protection officer: %(contact)s", contact=controller.data_protection_officer))
+    return Section("who", _("Who we are"), tuple(paragraphs))
+
+
+def _collected(_: Language, facts: Facts) -> Section:
+    days = in_days(_, facts.retention_days)
+    paragraphs = [
+        _(
+            "When you visit this website, we note the following about each page or file that you ask for. We keep it for %(days)s and "
+            "delete it then.",
+            days=days,
         )
-    values = rules.query_params if "campaign" in rules.items else frozenset[str]()
-    values |= rules.path_params if "page" in rules.items else frozenset()
-    if values:
-        kept = ", ".join(sorted(values))
-        paragraphs.append(f"Of the addresses within this website we also keep the values of: {kept}.")
-    if {"agent", "visitor"} & rules.items:
-        paragraphs.append("Your browser's full description (user agent) is read for this and not kept.")
-    paragraphs.append("We set no cookie and run no script for it.")
-    table = (("What", "Example"), *((item.title, item.example) for item in items))
-    return Section("data", "Which data we collect", tuple(paragraphs), table=table, markdown=declaration.statement.introduction)
+    ]
+    if "page" in facts.items:
+        paragraphs.append(
+            _("In the addresses of pages, e-mail addresses, long numbers and long keys are replaced by their kind before they are kept.")
+        )
+    if facts.values:
+        paragraphs.append(_("Of the addresses within this website we also keep the values of: %(names)s.", names=", ".join(facts.values)))
+    if {"agent", "visitor"} & set(facts.items):
+        paragraphs.append(_("Your browser's full description (user agent) is read for this and not kept."))
+    paragraphs.append(_("We set no cookie and run no script for it."))
+    purpose = facts.purposes_by_name[facts.visits_purpose]
+    same = (_.own(purpose.name), _.own(purpose.legal_basis), days, _("Those who run this website"))
+    heads = (_("What"), _("Example"), _("Why"), _("Legal basis"), _("How long"), _("Who sees it"))
+    rows = ((*item(_, facts, name), *same) for name in facts.items)
+    return Section("data", _("Which data we collect"), tuple(paragraphs), table=(heads, *rows), markdown=facts.text.introduction)
 
 
-def _identity(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
-    kept = in_days(settings.retention_days)
-    paragraphs = ["The record of visits does not say who you are."]
-    if settings.ip == "full" and "address" in rules.items:
-        paragraphs = [f"We keep your full network address for {kept}. With it, your provider could say whose connection it was."]
-    asking = [title(form) for form in declaration.forms if form.identity]
+def _identity(_: Language, facts: Facts) -> Section:
+    full = facts.address == "full"
+    paragraphs = [
+        _(
+            "We keep your full network address for %(days)s. With it, your provider could say whose connection it was.",
+            days=in_days(_, facts.retention_days),
+        )
+        if full
+        else _("The record of visits does not say who you are.")
+    ]
+    asking = [title(_, form) for form in facts.forms if form.identity]
     if asking:
-        paragraphs.append(f"You tell us who you are if you send your e-mail address with: {listed(asking, 'or')}.")
-    if "visitor" in rules.items:
+        paragraphs.append(_("You tell us who you are if you send your e-mail address with: %(forms)s.", forms=_.listed(asking, "or")))
+    if "visitor" in facts.items:
         paragraphs.append(
-            "To tell one visitor from another we calculate a number from your network address, your browser's description and our host "
-            "name, with a random key that serves for one day. After the second day the key is destroyed."
-        )
-        if settings.ip != "full" or "address" not in rules.items:
-            paragraphs.append(
-                "From then on nobody, ourselves included, can link what was noted to your full network address, or your visits of one "
-                "day to those of another."
+            _(
+                "To tell one visitor from another we calculate a number from your network address, your browser's description and our host "
+                "name, with a random key that serves for one day. After the second day the key is destroyed."
             )
-    return Section("identity", "Whether you are anonymous", tuple(paragraphs))
-
-
-def _purposes(declaration: Declaration) -> Section:
-    purpose = declaration.purpose(declaration.visits.purpose)
-    of_forms = [declaration.purpose(form.purpose) for form in declaration.forms]
-    others = [p for p in dict.fromkeys((*declaration.purposes, *of_forms)) if p.name != purpose.name]
-    return Section(
-        "purposes",
-        "Why we collect them",
-        (f"We collect data about visits {purpose.text}. The legal basis is {purpose.legal_basis}.",),
-        points=tuple(f"{p.name}: {p.text}. Legal basis: {p.legal_basis}{_or_another(declaration, p)}." for p in others),
-    )
-
-
-def _or_another(declaration: Declaration, purpose: Purpose) -> str:
-    named = [title(form) for form in declaration.forms if form.purpose == purpose.name and form.legal_basis]
-    return f" (of {listed(named)}: as named there)" if named else ""
-
-
-def _access(declaration: Declaration, settings: Settings) -> Section:
-    seen = "the data about visits, your data requests" + (", and what you send with forms" if declaration.forms else "")
-    paragraphs = [f"Those who run this website see {seen}. We do not sell them."]
-    if settings.publish:
-        paragraphs.append(
-            f"Anonymous figures are public: how many visitors came, and of which countries, devices, browsers and systems. "
-            f"No figure below {FEWEST_PUBLIC} is shown, and each is changed a little by chance, so that it tells of nobody."
         )
-    if not declaration.recipients:
-        return Section("access", "Who has access", (*paragraphs, "They are given to nobody else."))
-    paragraphs.append("Others who help us to serve you get data, too:")
-    points = tuple(
-        f"{r.name} ({r.country}): {r.data}, for the purpose “{r.purpose}”."
-        + (f" Confidentiality: {r.confidentiality}." if r.confidentiality else "")
-        for r in declaration.recipients
+        if not full:
+            paragraphs.append(
+                _(
+                    "From then on nobody, ourselves included, can link what was noted to your full network address, or your visits of one "
+                    "day to those of another."
+                )
+            )
+    return Section("identity", _("Whether you are anonymous"), tuple(paragraphs))
+
+
+def _purposes(_: Language, facts: Facts) -> Section:
+    visits, *others = facts.purposes
+    text = _(
+        "We collect data about visits %(purpose)s. The legal basis is %(basis)s.",
+        purpose=_.own(visits.text),
+        basis=_.own(visits.legal_basis),
     )
-    return Section("access", "Who has access", tuple(paragraphs), points=points)
+    points = []
+    for purpose in others:
+        words = {"name": _.own(purpose.name), "text": _.own(purpose.text), "basis": _.own(purpose.legal_basis)}
+        named = [title(_, form) for form in facts.forms if form.purpose == purpose.name and form.legal_basis]
+        if named:
+            points.append(_("%(name)s: %(text)s. Legal basis: %(basis)s (of %(forms)s: as named there).", forms=_.listed(named), **words))
+        else:
+            points.append(_("%(name)s: %(text)s. Legal basis: %(basis)s.", **words))
+    return Section("purposes", _("Why we collect them"), (text,), points=tuple(points))
 
 
-def _protection(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
-    points = ["Visits are kept in a database of our own, in a file made for the website's own account only."]
-    if "address" in rules.items and settings.ip == "truncated":
-        points.append("Network addresses are shortened before they are written to it (to their first 24 bits, or 48 of IPv6).")
-    if "address" not in rules.items:
-        points.append("Your network address is not kept in it.")
-    points += protection_points(declaration)
-    points.append("What is deleted is also overwritten in the database's file, and its journal is emptied.")
-    if settings.base_url.startswith("https://"):
-        points.append("Between your browser and us, data travel encrypted (HTTPS).")
-    return Section(
-        "protection",
-        "How the data are protected",
-        ("No transmission over the internet is entirely safe. This is what we do:",),
-        points=tuple(points),
-        markdown=declaration.statement.protection,
-    )
+def _access(_: Language, facts: Facts) -> Section:
+    paragraphs = [
+        _("Those who run this website see the data about visits, your data requests, and what you send with forms. We do not sell them.")
+        if facts.forms
+        else _("Those who run this website see the data about visits, your data requests. We do not sell them."),
+        _(
+            "They see visits only as figures, and nobody's alone: what fewer than %(number)s visitors have in common is not shown by "
+            "itself.",
+            number=_.number(facts.suppress_below),
+        )
+        if facts.suppress_below > 1
+        else _("They see visits only as figures."),
+    ]
+    if facts.publish:
+        paragraphs.append(
+            _(
+                "Anonymous figures are public: how many visitors came, and of which countries, devices, browsers and systems. "
+                "No figure below %(number)s is shown, and each is changed a little by chance, so that it tells of nobody.",
+                number=_.number(FEWEST_PUBLIC),
+            )
+        )
+    if not facts.recipients:
+        return Section("access", _("Who has access"), (*paragraphs, _("They are given to nobody else.")))
+    paragraphs.append(_("Others who help us to serve you get data, too:"))
+    return Section("access", _("Who has access"), tuple(paragraphs), points=tuple(recipient(_, one) for one in facts.recipients))
 
 
-def _cookies() -> Section:
+def recipient(_: Language, one: Recipient) -> str:
+    """Return a sentence on a recipient: who, where, which data, what for."""
+    words = [
+        _(
+            "%(name)s (%(country)s): %(data)s, for the purpose “%(purpose)s”.",
+            name=one.name,
+            country=_.country(one.country) if len(one.country) == 2 else _.own(one.country),
+            data=_.own(one.data),
+            purpose=_.own(one.purpose),
+        )
+    ]
+    if one.confidentiality:
+        words.append(_("Confidentiality: %(text)s.", text=_.own(one.confidentiality)))
+    if one.safeguard:
+        words.append(_("Protection abroad: %(text)s.", text=_.own(one.safeguard)))
+    return " ".join(words)
+
+
+def _protection(_: Language, facts: Facts) -> Section:
+    points = [_("Visits are kept in a database of our own, in a file made for the website's own account only.")]
+    if facts.address == "truncated":
+        points.append(_("Network addresses are shortened before they are written to it (to their first 24 bits, or 48 of IPv6)."))
+    if facts.address == "none":
+        points.append(_("Your network address is not kept in it."))
+    points += protection_points(_, facts)
+    points += [
+        _(
+            "Those who only look at figures cannot open requests or what you send. Who signed in, looked or decided is noted in a log that "
+            "shows if something in it was changed."
+        ),
+        _("What is deleted is also overwritten in the database's file, and its journal is emptied."),
+    ]
+    if facts.https:
+        points.append(_("Between your browser and us, data travel encrypted (HTTPS)."))
+    intro = _("No transmission over the internet is entirely safe. This is what we do:")
+    return Section("protection", _("How the data are protected"), (intro,), points=tuple(points), markdown=facts.text.protection)
+
+
+def _cookies(_: Language, facts: Facts) -> Section:
     months = -(-LIFETIME_DAYS // MONTH_DAYS)
-    return Section(
-        "cookies",
-        "Cookies",
-        (
-            "We set no cookie for your visits. "
-            f"Only if you decide on the page “Your choice” do we keep that decision, in a cookie named {SECURE_COOKIE} "
-            f"({COOKIE} without HTTPS), for at most {months} months. It is the same for everybody and identifies nobody. "
-            "Those who run this website get another one while they are signed in to its statistics.",
+    lasts = _.plural("one month at most", "%(number)s months at most", months)
+    rows = [
+        (_("%(name)s (%(other)s without HTTPS)", name=SECURE_COOKIE, other=COOKIE),
+         _("Your choice whether visits are recorded; set only if you choose on the page “Your choice”"), lasts),
+        (_("%(name)s (%(other)s without HTTPS)", name=f"__Host-{OWNER_COOKIE}", other=OWNER_COOKIE),
+         _("Only for those who run this website, while they are signed in to its statistics"), _("until the browser is closed")),
+    ]  # fmt: skip
+    for cookie in facts.cookies:
+        life = in_days(_, cookie.days) if cookie.days else _("until the browser is closed")
+        rows.append((cookie.name, _.own(cookie.purpose), life))
+    paragraphs = (
+        _("We set no cookie for your visits."),
+        _(
+            "Your choice is kept in a cookie, with the version of this statement. It is the same for everybody who chooses the same, "
+            "identifies nobody, and is not renewed."
         ),
     )
+    return Section("cookies", _("Cookies"), paragraphs, table=((_("Name"), _("What for"), _("How long")), *rows))
 
 
-def _refusal(declaration: Declaration, settings: Settings) -> Section:
-    honoured = [_SIGNAL_NAMES[name] for name, on in settings.signals.items() if on]
-    ignored = [_SIGNAL_NAMES[name] for name, on in settings.signals.items() if not on]
-    paragraphs = ["You can refuse: on the page “Your choice”, with one button and without giving a reason. From then on nothing is noted."]
-    if honoured:
-        paragraphs.append(f"If your browser sends {' or '.join(honoured)}, we take it as a refusal, and you need not do anything.")
-    if ignored:
-        paragraphs.append(f"We do not take {' or '.join(ignored)} as a refusal.")
-    paragraphs += refusal_points(declaration)
-    return Section("refusal", "How to refuse", tuple(paragraphs))
+OWNER_COOKIE: Final = "privacy-owner"
 
 
-def _your_data(declaration: Declaration, settings: Settings, rules: Rules) -> Section:
-    together = (
-        ""
-        if settings.suppress_below == 1
-        else (
-            f" What fewer than {settings.suppress_below} visitors of a day have in common is not kept by itself any "
-            "longer than that: it is put together with other things."
-        )
-    )
+def _refusal(_: Language, facts: Facts) -> Section:
+    ignored = [words for name, words in SIGNALS.items() if name not in facts.signals]
     paragraphs = [
-        f"Data about visits are deleted after {in_days(settings.retention_days)} in any case. What stays are figures: how "
-        f"many visitors a page, a source or a kind of browser had on a day and in a month.{together}"
+        _("You can refuse: on the page “Your choice”, with one button and without giving a reason. From then on nothing is noted.")
     ]
-    if "visitor" in rules.items:
+    if facts.signals:
         paragraphs.append(
-            "If you refuse on the page “Your choice”, what was noted today and yesterday under this browser's number is deleted at once; "
-            "until the day's key is destroyed its number is remembered, so that nothing late comes back. "
-            "Older data cannot be linked to you any more, so we can neither show nor delete them one by one."
+            _(
+                "If your browser sends %(signals)s, we take it as a refusal, and you need not do anything.",
+                signals=_.listed((SIGNALS[name] for name in facts.signals), "or"),
+            )
         )
-    if declaration.forms:
-        paragraphs.append(
-            "What you send with forms is deleted after the time that is named with each form, unless you ask us to go on storing it."
-        )
-    paragraphs += rights_paragraphs(settings)
-    return Section("your-data", "Overview and deletion of your data", tuple(paragraphs))
+    if ignored:
+        paragraphs.append(_("We do not take %(signals)s as a refusal.", signals=_.listed(ignored, "or")))
+    paragraphs += refusal_points(_, facts)
+    return Section("refusal", _("How to refuse"), tuple(paragraphs), links=((_("Your choice"), "/opt-out"),))
 
 
-def _changes() -> Section:
+def _your_data(_: Language, facts: Facts) -> Section:
+    days = in_days(_, facts.retention_days)
+    paragraphs = [
+        _(
+            "Data about visits are deleted after %(days)s in any case. What stays are figures: how many visitors a page, a source "
+            "or a kind "
+            "of browser had on a day and in a month.",
+            days=days,
+        )
+    ]
+    if facts.suppress_below > 1:
+        paragraphs.append(
+            _(
+                "What fewer than %(number)s visitors of a day have in common is not kept by itself any longer than that: it is put "
+                "together "
+                "with other things.",
+                number=_.number(facts.suppress_below),
+            )
+        )
+    if "visitor" in facts.items:
+        paragraphs.append(
+            _(
+                "If you refuse on the page “Your choice”, what was noted today and yesterday under this browser's number is deleted at "
+                "once; "
+                "until the day's key is destroyed its number is remembered, so that nothing late comes back. "
+                "Older data cannot be linked to you any more, so we can neither show nor delete them one by one."
+            )
+        )
+    if facts.forms:
+        paragraphs.append(
+            _("What you send with forms is deleted after the time that is named with each form, unless you ask us to go on storing it.")
+        )
+    paragraphs += rights_paragraphs(_, facts)
+    links = ((_("Ask for your data"), "/requests/"), (_("What is recorded of this browser"), "/my-browser"))
+    return Section("your-data", _("Overview and deletion of your data"), tuple(paragraphs), links=links)
+
+
+def _automated(_: Language) -> Section:
+    text = _("No decision that could harm you is left to software alone, and we make no profile of you (GDPR art. 22).")
+    return Section("automated", _("Automated decisions"), (text,))
+
+
+def _complaints(_: Language, facts: Facts) -> Section:
+    authority = AUTHORITIES.get(facts.controller.country)
+    paragraphs = [
+        _(
+            "Please tell us first, if you like: we want to mend it. You can also complain to the data protection authority of your "
+            "country, and go to court."
+        )
+    ]
+    if authority is None:
+        return Section("complaints", _("Where to complain"), tuple(paragraphs), links=((_("Authorities in Europe"), ALL),))
+    if facts.controller.country == "DE":
+        paragraphs.append(
+            _("In Germany the authority of the federal state in which we are takes complaints; this one shows the way to it.")
+        )
+    return Section("complaints", _("Where to complain"), tuple(paragraphs), links=((authority.name, authority.url),))
+
+
+def _changes(_: Language) -> Section:
+    text = _("This statement follows the settings of the software that records visits. It changes when they do, and so does this date.")
     return Section(
-        "changes",
-        "Changes of this statement",
-        ("This statement follows the settings of the software that records visits. It changes when they do, and so does this date.",),
+        "changes", _("Changes of this statement"), (text,), links=((_("What has changed, and earlier versions"), "/statement/changes"),)
     )
 
 
-def _contact(declaration: Declaration) -> Section:
-    controller = declaration.controller
+def _contact(_: Language, facts: Facts) -> Section:
+    controller = facts.controller
     paragraphs = [controller.name] if controller.name else []
     paragraphs += controller.address
     if controller.telephone:
-        paragraphs.append(f"Telephone: {controller.telephone}")
+        paragraphs.append(_("Telephone: %(number)s", number=controller.telephone))
     if controller.email:
-        paragraphs.append(f"E-mail: {controller.email}")
+        paragraphs.append(_("E-mail: %(address)s", address=controller.email))
     if not paragraphs:
-        paragraphs.append("Whoever runs this website is responsible for it; their contact is on the website itself.")
-    return Section("contact", "Contact", tuple(paragraphs), markdown=declaration.statement.more)
+        paragraphs.append(_("Whoever runs this website is responsible for it; their contact is on the website itself."))
+    return Section("contact", _("Contact"), tuple(paragraphs), markdown=facts.text.more)

@@ -96,10 +96,11 @@ def purge_word(table: str) -> str:
 
 IMPORTED: Final = "/* access_log.imported */ SELECT lines, digest FROM imported"
 ADD_IMPORTED: Final = "/* access_log.imported */ INSERT INTO imported (lines, digest) VALUES (:lines, :digest) ON CONFLICT DO NOTHING"
-STATEMENTS: Final = "/* owner.statement */ SELECT digest, since FROM statement ORDER BY since DESC, digest"
-STATEMENT: Final = "/* versions.current */ SELECT digest, since FROM statement ORDER BY since DESC, digest LIMIT 1"
-ADD_STATEMENT: Final = """/* versions.current */
-INSERT INTO statement (digest, since) VALUES (:digest, :since) ON CONFLICT (digest) DO UPDATE SET since = excluded.since"""
+VERSIONS: Final = "/* versions.history */ SELECT number, digest, since, facts, x'' AS texts FROM version ORDER BY number DESC"
+VERSION: Final = "/* versions.find */ SELECT number, digest, since, facts, texts FROM version WHERE number = :number"
+LATEST_VERSION: Final = "/* versions.note */ SELECT number, digest, since, facts, x'' AS texts FROM version ORDER BY number DESC LIMIT 1"
+ADD_VERSION: Final = """/* versions.note */
+INSERT INTO version (number, digest, since, facts, texts) VALUES (:number, :digest, :since, :facts, :texts)"""
 
 HITS_STORED: Final = "/* status.hits */ SELECT COUNT(*) AS hits, MIN(day) AS first, MAX(day) AS last FROM hit"
 
@@ -233,6 +234,7 @@ CLAIM_MAIL: Final = "/* outbox.claim */ UPDATE mail SET due = :due, attempts = a
 PUT_OFF_MAIL: Final = "/* outbox.retry */ UPDATE mail SET due = :due, unsure = :unsure WHERE id = :id"
 DELETE_MAIL: Final = "/* outbox.remove */ DELETE FROM mail WHERE id = :id"
 MAILS: Final = f"/* outbox.list */ {_MAIL} ORDER BY due, id"
+LATE_MAILS: Final = "/* checks.reachable */ SELECT COUNT(*) AS late FROM mail WHERE attempts > 0 AND expires < :expires"
 MAILS_LIKE: Final = f"/* outbox.find */ {_MAIL} WHERE hex(id) LIKE :prefix || '%' LIMIT 2"
 
 STEPS: Final = "/* sources.steps */ SELECT source, outcome, made, sealed FROM step WHERE request = :request ORDER BY source"

@@ -414,15 +414,6 @@ class SQLiteStore:
         """Note how far an access log was imported, in the transaction of its hits."""
         self.connection.execute(queries.ADD_IMPORTED, {"lines": lines, "digest": digest})
 
-    def statement_since(self, digest: bytes, *, now: int) -> int:
-        """Return since when (epoch milliseconds) the statement with this digest is in force; now, if it is new."""
-        with self.transaction():
-            current = self.rows(queries.STATEMENT)
-            if current and current[0]["digest"] == digest:
-                return int(current[0]["since"])
-            self.connection.execute(queries.ADD_STATEMENT, {"digest": digest, "since": now})
-            return now
-
 
 def check_schema(connection: sqlite3.Connection) -> None:
     """Check that every applied migration is known.

@@ -1,0 +1,51 @@
+"""The SQL that compares what is kept with what the statement says. Values are always bound, never formatted in."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TABLES: Final = "/* truth.tables */ SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+COLUMNS: Final = "/* truth.tables */ SELECT name FROM pragma_table_info(:name) ORDER BY cid"
+
+_OF_HITS: Final = """SELECT COUNT(*) AS hits,
+    COUNT(visitor) AS visitor,
+    COUNT(address) AS address,
+    SUM(page.path <> '' OR hit.method <> 0 OR hit.kind <> 8) AS page,
+    SUM(page.site <> '') AS site,
+    SUM(hit.status <> 0 OR hit.aborted <> 0) AS status,
+    SUM(source.address <> '') AS source,
+    SUM(campaign.value <> '') AS campaign,
+    SUM(agent.browser <> '' OR agent.os <> '' OR agent.device <> '' OR agent.bot <> '') AS agent,
+    SUM(language.value <> '') AS language,
+    SUM(hit.country <> '') AS country,
+    SUM(hit.sent <> 0) AS bytes,
+    SUM(hit.duration <> 0) AS duration,
+    SUM(length(address) IN (4, 16)) AS full_addresses,
+    MIN(hit.day) AS first
+FROM hit JOIN page ON page.id = hit.page JOIN source ON source.id = hit.source JOIN campaign ON campaign.id = hit.campaign
+JOIN agent ON agent.id = hit.agent JOIN language ON language.id = hit.language"""
+ITEMS_KEPT: Final = f"/* truth.visits */ {_OF_HITS}"
+"""`hit.kind` 8 is that of any request, where pages are not declared. A full address has 4 bytes, or 16 (IPv6)."""
+CAMPAIGNS_KEPT: Final = "/* truth.visits */ SELECT DISTINCT value FROM campaign WHERE value <> '' AND id IN (SELECT campaign FROM hit)"
+
+FORMS_KEPT: Final = """/* truth.forms */
+SELECT form, COUNT(*) AS amount, COUNT(visitor) AS visitors, MAX(expires - day) AS longest, MIN(expires) AS expires,
+    SUM(outcome = 'accepted') AS accepted, SUM(outcome = 'invalid') AS invalid, SUM(outcome = 'failed') AS failed
+FROM submission GROUP BY form ORDER BY form"""
+FIELDS_KEPT: Final = """/* truth.forms */
+SELECT form, name, COUNT(*) AS amount FROM field JOIN submission ON submission.id = field.submission
+GROUP BY form, name ORDER BY form, name"""
+EXPIRED_KEPT: Final = """/* truth.forms */
+SELECT COUNT(*) AS amount FROM submission JOIN subject ON subject.id = submission.subject
+WHERE expires < :day AND subject.restricted IS NULL"""
+
+OLDEST: Final = {
+    "salts": "/* truth.periods */ SELECT MIN(day) AS oldest FROM salt",
+    "requests": """/* truth.periods */ SELECT MIN(closed) AS oldest FROM request
+        WHERE closed IS NOT NULL AND sealed IS NOT NULL AND NOT (kind IN ('restriction', 'objection') AND state = 'fulfilled')""",
+    "audit": "/* truth.periods */ SELECT MIN(time) AS oldest FROM audit WHERE action <> ''",
+    "attempts": "/* truth.periods */ SELECT MIN(hour) AS oldest FROM attempt",
+    "mails": "/* truth.periods */ SELECT MIN(expires) AS oldest FROM mail",
+    "sessions": "/* truth.periods */ SELECT MIN(began) AS oldest FROM session",
+}
+"""The oldest of each thing that the statement gives a time."""
