@@ -103,7 +103,13 @@ def _reachable(_: Language, privacy: Privacy, store: SQLiteStore | None, __: Pro
     yield Check(_("Public address"), "GDPR art. 12(2)", bool(base), found, _("set PRIVACY_BASE_URL: links in mails are made of it"))
     can_send = privacy.office.send is not None
     found = _("a mail server is set") if can_send else _("no mail can be sent")
-    yield Check(_("Mail"), "GDPR art. 12(3)", can_send, found, _("set PRIVACY_SMTP_URL, so that data requests can be confirmed"))
+    yield Check(
+        _("Mail"),
+        "GDPR art. 12(3)",
+        can_send,
+        found,
+        _("unless your code gives send_mail, set PRIVACY_SMTP_URL, so that data requests can be confirmed"),
+    )
     if store is not None and store.has_table("mail"):
         late = store.rows(queries.LATE_MAILS, expires=int(time.time() * 1000) + LIFE - LATE_MAIL)[0]["late"]
         found = (

@@ -65,8 +65,12 @@ class Language:
         return format_date(day, "long", self.locale)
 
     def short_day(self, day: date) -> str:
-        """Write a date without its year: `4 May`."""
+        """Write a date without its year, in few letters: `4 May`."""
         return format_skeleton("MMMd", datetime.combine(day, time()), locale=self.locale)
+
+    def short_month(self, day: date) -> str:
+        """Write the month of a date in few letters: `May 2026`."""
+        return format_skeleton("yMMM", datetime.combine(day, time()), locale=self.locale)
 
     def month(self, day: date) -> str:
         """Write the month of a date: `May 2026`."""
@@ -100,6 +104,12 @@ class Language:
 def _with_decimals(locale: Locale, decimals: int) -> str:
     pattern = str(locale.percent_formats[None].pattern)
     return pattern.replace("0", "0." + "0" * decimals, 1) if "." not in pattern else pattern
+
+
+@cache
+def english() -> Language:
+    """Return English, for what is written for programs and in the command line."""
+    return Language(ENGLISH, NullTranslations())
 
 
 class Languages:

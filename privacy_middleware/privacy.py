@@ -22,7 +22,7 @@ from .collect.hit import Rules
 from .declaration import Declaration, load_declaration
 from .errors import DeclarationError, PrivacyError, SettingsError
 from .forms import Form
-from .language import ENGLISH, Language, Languages
+from .language import Language, Languages, english
 from .mail import Send, ascii_address, smtp
 from .record.intake import Intake
 from .record.keys import Keys
@@ -88,7 +88,6 @@ class Privacy:
             settings,
             self.recorder.rules,
             sources=[source.name for source in host.sources],
-            host_authorizes=host.authorize is not None,
             own=read_own_words(settings.statement_folder),
             catalogues=digest_of_catalogues(settings.statement_folder),
         )
@@ -156,11 +155,10 @@ class Privacy:
 
     def _note_statement(self, store: SQLiteStore) -> None:
         if self.statement_since is None:
-            english = self.languages.get(ENGLISH)
             now = note(store, self.facts, self.languages, now=int(time.time() * 1000))
             versions = history(store)
-            self.material_since = material_since(versions, english)
-            self.statement_since = last_change(versions, english) or now
+            self.material_since = material_since(versions, english())
+            self.statement_since = last_change(versions, english()) or now
         if self.host.sources or store.mark(SOURCES):
             store.set_mark(SOURCES, len(self.host.sources))
         try:

@@ -13,7 +13,7 @@ from .access import LONGEST as LONGEST_SESSION
 from .collect.visitor import day_of
 from .declaration import VISIT_ITEMS
 from .forms import AUDIT_DAYS
-from .language import ENGLISH
+from .language import english
 from .privacy import Privacy
 from .record.purge import first_kept
 from .settings import REQUEST_DAYS
@@ -84,10 +84,9 @@ def _visits(privacy: Privacy, store: SQLiteStore, now: int) -> Iterator[Finding]
     if not store.has_table("hit"):
         return
     kept, facts = store.rows(queries.ITEMS_KEPT)[0], privacy.facts
-    english = privacy.languages.get(ENGLISH)
     for name in VISIT_ITEMS:
         amount = kept["hits"] if name == "time" else kept[name] or 0
-        words = f"in {amount} of {kept['hits']} visits: {item(english, facts, name)[0]}"
+        words = f"in {amount} of {kept['hits']} visits: {item(english(), facts, name)[0]}"
         yield Finding(_verdict(is_said=name in facts.items, amount=amount), f"visits, {name}", words)
     if facts.address != "full":
         full = kept["full_addresses"] or 0

@@ -454,7 +454,7 @@ def test_any_value_of_a_slow_source_is_the_same_the_second_time(name: str) -> No
     with at_desk(sources=(source,)) as desk:
         request = desk.confirmed("overview")
         first, second = (rows(look(desk, request), "source_1") for _ in range(2))
-    assert [shown(row["value"]) for row in first] == [shown(row["value"]) for row in second]
+    assert [shown(ENGLISH, row["value"]) for row in first] == [shown(ENGLISH, row["value"]) for row in second]
 
 
 def test_nested_values_are_shown_as_they_are() -> None:
@@ -656,4 +656,4 @@ def test_a_package_says_nothing_of_the_machine(desk: Desk) -> None:
     ],
 )
 def test_a_value_is_shown_in_words(value: Any, text: str) -> None:
-    assert shown(value) == text
+    assert shown(ENGLISH, value) == text

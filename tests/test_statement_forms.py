@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from privacy_middleware import PrivacyMiddleware
-from privacy_middleware.declaration import Declaration
+from privacy_middleware.declaration import FORM_PURPOSES
 from privacy_middleware.forms import Field, Form, Treatment
 from privacy_middleware.language import Languages
 from privacy_middleware.record import submissions
+from privacy_middleware.statement.facts import Facts
 from privacy_middleware.statement.forms import form_sections
 from privacy_middleware.statement.section import Section
 
@@ -19,6 +20,7 @@ from .conftest import query
 from .test_asgi import BROWSER, http_scope, run
 from .test_capture import URLENCODED, answering, chunks
 
+ENGLISH = Languages().get("en")
 # What is sent under a field of each treatment, what is kept of it, and what the statement must say.
 TREATMENTS: dict[str, tuple[dict[str, Any], str, Any, str]] = {
     "keep": ({}, "as it is", "as it is", "What you enter"),
@@ -44,7 +46,7 @@ def declared(names: set[str], **more: Any) -> dict[str, Any]:
 
 
 def section_of(app: PrivacyMiddleware, name: str = "form-survey") -> Section:
-    return next(section for section in app.privacy.sections(Languages().get("en")) if section.name == name)
+    return next(section for section in app.privacy.sections(ENGLISH) if section.name == name)
 
 
 def sent(app: PrivacyMiddleware, *headers: tuple[bytes, bytes], email: str = "") -> None:
@@ -131,4 +133,4 @@ def test_every_treatment_has_its_words() -> None:
     for treatment in get_args(Treatment):
         field = Field(treatment=treatment, **options.get(treatment, {}))
         form = Form(name="x", path="/", purpose="answer", retention_days=1, fields={"y": field})
-        assert form_sections(Declaration(forms=(form,)))[1].table[1][1]
+        assert form_sections(ENGLISH, Facts(forms=(form,), purposes=FORM_PURPOSES))[1].table[1][1]

@@ -66,7 +66,7 @@ def test_the_days_that_are_said_for_california_are_those_that_are_kept() -> None
 
 def test_every_kind_of_request_has_its_words() -> None:
     kinds = set(REQUEST_KINDS)
-    assert set(_OF_KIND) == set(mails.ASKED) == set(mails.NAMES) == set(get_args(Kind)) == kinds
+    assert set(_OF_KIND) == set(mails.YOU_ASKED) == set(mails.NAMES) == set(get_args(Kind)) == kinds
 
 
 @pytest.mark.parametrize("kind", [kind for kind in REQUEST_KINDS if kind != "complaint"])

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..checks import PROFILES, check
-from ..language import ENGLISH
+from ..language import english
 from ..privacy import Privacy
 from ..statement.processing import record_in_force
 from ..truth import compare, wrong
@@ -32,7 +32,7 @@ def _check(options: argparse.Namespace) -> int:
     profile = options.profile or privacy.settings.profile or "gdpr"
     store = open_to_read(privacy) if privacy.store.path.exists() else None
     try:
-        found = check(privacy.languages.get(ENGLISH), privacy, store, profile)
+        found = check(english(), privacy, store, profile)
     finally:
         if store is not None:
             store.close()

@@ -14,7 +14,7 @@ from ..collect.treatment import in_words
 from ..errors import PrivacyError
 from ..privacy import Privacy
 from ..rights import audit, erasure, requests
-from ..rights.mails import ASKED
+from ..rights.mails import NAMES
 from ..rights.office import Office
 from ..rights.requests import DAY, Particulars, Request
 from ..store import queries
@@ -143,7 +143,7 @@ def _opened(office: Office, store: SQLiteStore, request: Request) -> tuple[Parti
 def _print_particulars(request: Request, who: Particulars) -> None:
     proof = "proven" if request.confirmed is not None else "not proven to be theirs"
     print(f"{'email':12} {printable(who.email)} ({proof})")
-    print(f"{'asks for':12} {ASKED[request.kind]}")
+    print(f"{'asks for':12} {NAMES[request.kind]}")
     for name, text in (("text", who.text), ("answer", who.answer)):
         if text:
             print(f"{name:12} " + printable(text).replace("\n", "\n" + " " * 13))

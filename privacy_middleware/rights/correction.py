@@ -14,6 +14,7 @@ from ..collect.form import LONGEST_VALUE
 from ..collect.treatment import Kept, in_words, treat
 from ..collect.visitor import date_of, day_of
 from ..forms import Field, Form
+from ..language import N_
 from ..record import submissions
 from ..record.submissions import Stored, find_one
 from ..sources import Change
@@ -92,7 +93,7 @@ def read_edits(office: Office, store: SQLiteStore, request: Request, sent: Mappi
                     continue
                 new = _treated(form, name, text, today=today)
                 if new is None:
-                    faults[key] = "This cannot be kept as it is written here."
+                    faults[key] = N_("This cannot be kept as it is written here.")
                 elif new != old:
                     edits.append(Edit(stored.id, stored.form, name, number, old, new, field.correction == "auto"))
     return Wrong(tuple(edits), faults)
@@ -174,8 +175,8 @@ def _value(stored: Stored, form: Form | None, name: str, number: int, kept: Kept
 
 def _hint(field: Field) -> str:
     if field.treatment == "bucket":
-        return "Write a date, like 2026-05-31." if field.unit else "Write a number; only the range that it is in is kept."
-    return {"domain": "Write an e-mail address.", "region": "Write a postcode."}.get(field.treatment, "")
+        return N_("Write a date, like 2026-05-31.") if field.unit else N_("Write a number; only the range that it is in is kept.")
+    return {"domain": N_("Write an e-mail address."), "region": N_("Write a postcode.")}.get(field.treatment, "")
 
 
 def _lines(text: str) -> str:

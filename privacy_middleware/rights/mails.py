@@ -7,6 +7,7 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from ..language import N_, Language
 from ..mail import Mail
 from ..sources import Erased, Kept
 
@@ -14,24 +15,41 @@ if TYPE_CHECKING:
     from .office import Office
     from .requests import Particulars, Request
 
-ASKED: Final = {
-    "overview": "an overview of your data",
-    "correction": "a correction of your data",
-    "erasure": "the erasure of your data",
-    "restriction": "that your data are only stored and not used",
-    "objection": "that your data are not used any more",
-    "complaint": "an answer to your question",
-}
-"""What each kind of request asks for, as it goes on after “you asked for”."""
 NAMES: Final = {
-    "overview": "overview",
-    "correction": "correction",
-    "erasure": "erasure",
-    "restriction": "restriction",
-    "objection": "objection",
-    "complaint": "question or complaint",
+    "overview": N_("overview"),
+    "correction": N_("correction"),
+    "erasure": N_("erasure"),
+    "restriction": N_("restriction"),
+    "objection": N_("objection"),
+    "complaint": N_("question or complaint"),
 }
-COMPLAIN: Final = (
+_SOMEBODY_ASKED: Final = {
+    "overview": N_("Somebody, we hope you, asked us for an overview of your data at %(site)s, and gave this e-mail address."),
+    "correction": N_("Somebody, we hope you, asked us for a correction of your data at %(site)s, and gave this e-mail address."),
+    "erasure": N_("Somebody, we hope you, asked us for the erasure of your data at %(site)s, and gave this e-mail address."),
+    "restriction": N_(
+        "Somebody, we hope you, asked us for that your data are only stored and not used at %(site)s, and gave this e-mail address."
+    ),
+    "objection": N_("Somebody, we hope you, asked us for that your data are not used any more at %(site)s, and gave this e-mail address."),
+    "complaint": N_("Somebody, we hope you, asked us for an answer to your question at %(site)s, and gave this e-mail address."),
+}
+YOU_ASKED: Final = {
+    "overview": N_("You asked us for an overview of your data."),
+    "correction": N_("You asked us for a correction of your data."),
+    "erasure": N_("You asked us for the erasure of your data."),
+    "restriction": N_("You asked us to store your data only, and not to use them."),
+    "objection": N_("You asked us not to use your data any more."),
+    "complaint": N_("You asked us a question, or complained."),
+}
+_SUBJECTS: Final = {
+    "overview": N_("Your overview"),
+    "correction": N_("Your correction"),
+    "erasure": N_("Your erasure"),
+    "restriction": N_("Your restriction"),
+    "objection": N_("Your objection"),
+    "complaint": N_("Your question or complaint"),
+}
+COMPLAIN: Final = N_(
     "If you do not agree, you can complain to the data protection authority of your country, and you can go to court. "
     "In the European Union the authorities are listed at https://www.edpb.europa.eu/about-edpb/about-edpb/members_en"
 )
@@ -49,93 +67,109 @@ class Link(str):
 
 def confirm(office: Office, kind: str, who: Particulars, link: str) -> Mail:
     """Ask for the proof that an address is somebody's."""
+    _ = _of(office, who)
     return _to_person(
         office,
         "confirm",
         who,
-        "Please confirm your request",
-        f"Somebody, we hope you, asked us for {ASKED[kind]} at {office.site}, and gave this e-mail address.",
-        "If it was you, please open this page and press the button there. The link holds for 24 hours.",
+        _("Please confirm your request"),
+        _(_SOMEBODY_ASKED[kind], site=office.site),
+        _("If it was you, please open this page and press the button there. The link holds for 24 hours."),
         Link(link),
-        "If it was not you, you need not do anything: without the button nothing happens.",
+        _("If it was not you, you need not do anything: without the button nothing happens."),
     )
 
 
 def received(office: Office, request: Request, who: Particulars, link: str) -> Mail:
     """Tell that a proven request is being worked on, by when, and how to call it off."""
-    by = f"You will have an answer by {_day(office, request.due)} at the latest."
+    _ = _of(office, who)
+    by = _("You will have an answer by %(day)s at the latest.", day=_day(office, _, request.due))
     if request.kind == "erasure" and request.acts is not None:
-        by = f"We erase your data on {_day(office, request.acts)}. Until then you can call it off."
+        by = _("We erase your data on %(day)s. Until then you can call it off.", day=_day(office, _, request.acts))
     return _to_person(
-        office, "received", who, "We have received your request",
-        f"You asked us for {ASKED[request.kind]}, and confirmed it. Thank you.", by,
-        *_linked("On this page you can see how it stands, and call it off:", link),
+        office, "received", who, _("We have received your request"),
+        _(YOU_ASKED[request.kind]), _("You confirmed it. Thank you."), by,
+        *_linked(_("On this page you can see how it stands, and call it off:"), link),
     )  # fmt: skip
 
 
 def ready(office: Office, request: Request, who: Particulars, link: str) -> Mail:
     """Tell where an overview, or the data to correct, can be seen."""
+    _ = _of(office, who)
     text = {
-        "overview": "Your overview is ready. You can look at it, and download it three times.",
-        "correction": "Here you can see your data and change what is wrong.",
+        "overview": _("Your overview is ready. You can look at it, and download it three times. The link holds for 72 hours."),
+        "correction": _("Here you can see your data and change what is wrong. The link holds for 72 hours."),
     }[request.kind]
-    return _to_person(office, "ready", who, f"Your {NAMES[request.kind]}", who.answer, f"{text} The link holds for 72 hours.", Link(link),
-                      "Whoever has this link can see your data: please do not pass it on.")  # fmt: skip
+    return _to_person(office, "ready", who, _(_SUBJECTS[request.kind]), who.answer, text, Link(link),
+                      _("Whoever has this link can see your data: please do not pass it on."))  # fmt: skip
 
 
 def fulfilled(office: Office, request: Request, who: Particulars, *, told: Sequence[str] = ()) -> Mail:
     """Tell that a request is done; with the owner's words, if there are any."""
+    _ = _of(office, who)
     text = {
-        "correction": "We have corrected your data as you asked.",
-        "restriction": "From now on we only store your data, and do not use them. We tell you when that ends.",
-        "objection": "From now on we do not use your data any more; we only store them until their time is over, or you have them erased.",
-        "complaint": "Thank you for writing to us.",
+        "correction": _("We have corrected your data as you asked."),
+        "restriction": _("From now on we only store your data, and do not use them. We tell you when that ends."),
+        "objection": _(
+            "From now on we do not use your data any more; we only store them until their time is over, or you have them erased."
+        ),
+        "complaint": _("Thank you for writing to us."),
     }[request.kind]
-    tell = f"We also tell those who got data from us: {', '.join(told)}." if told else ""
     subject = {
-        "correction": "Your data are corrected",
-        "restriction": "Your data are only stored from now on",
-        "objection": "Your data are not used any more",
-        "complaint": "Our answer",
+        "correction": _("Your data are corrected"),
+        "restriction": _("Your data are only stored from now on"),
+        "objection": _("Your data are not used any more"),
+        "complaint": _("Our answer"),
     }[request.kind]
-    return _to_person(office, "fulfilled", who, subject, text, who.answer, tell)
+    return _to_person(office, "fulfilled", who, subject, text, who.answer, _told(_, told))
 
 
 def receipt(office: Office, who: Particulars, *, submissions: int, outcomes: Mapping[str, Erased | Kept], told: Sequence[str]) -> Mail:
     """Tell that everything is erased, and what is not, with the reason."""
-    amounts = {"What you sent us": submissions, **{name: one.amount for name, one in outcomes.items() if isinstance(one, Erased)}}
-    gone = [f"{name}: {amount}" for name, amount in amounts.items() if amount]
-    reasons = [f"{name}: {one.reason}" for name, one in outcomes.items() if isinstance(one, Kept)]
+    _ = _of(office, who)
+    amounts = {_("What you sent us"): submissions}
+    amounts |= {_.own(name): one.amount for name, one in outcomes.items() if isinstance(one, Erased)}
+    gone = "; ".join(f"{name}: {amount}" for name, amount in amounts.items() if amount)
+    reasons = [f"{_.own(name)}: {one.reason}" for name, one in outcomes.items() if isinstance(one, Kept)]
     return _to_person(
-        office, "receipt", who, "Your data are erased",
-        "Your data are erased, as you asked.",
+        office, "receipt", who, _("Your data are erased"),
+        _("Your data are erased, as you asked."),
         who.answer,
-        f"This is gone: {'; '.join(gone)}." if gone else "We had nothing that was kept under your address.",
-        *(["This must be kept, and so it was not erased:", *reasons] if reasons else []),
-        f"We also tell those who got data from us: {', '.join(told)}." if told else "",
-        "A coded mark remains, from which nobody can read your address. With it we erase again what an old backup might bring back.",
-        "Once this mail is sent, "
-        + ("your address stands only in what must be kept." if reasons else "we do not have your address any more."),
+        _("This is gone: %(list)s.", list=gone) if gone else _("We had nothing that was kept under your address."),
+        *([_("This must be kept, and so it was not erased:"), *reasons] if reasons else []),
+        _told(_, told),
+        _("A coded mark remains, from which nobody can read your address. With it we erase again what an old backup might bring back."),
+        _("Once this mail is sent, your address stands only in what must be kept.")
+        if reasons else _("Once this mail is sent, we do not have your address any more."),
     )  # fmt: skip
 
 
 def refused(office: Office, request: Request, who: Particulars, reason: str) -> Mail:
     """Refuse, with the reason and where to complain (GDPR art. 12(4))."""
-    return _to_person(office, "refused", who, f"Your {NAMES[request.kind]}",
-                      f"You asked us for {ASKED[request.kind]}. We cannot do it. This is why:", reason, COMPLAIN)  # fmt: skip
+    _ = _of(office, who)
+    return _to_person(office, "refused", who, _(_SUBJECTS[request.kind]),
+                      _(YOU_ASKED[request.kind]), _("We cannot do it. This is why:"), reason, _(COMPLAIN))  # fmt: skip
 
 
 def extended(office: Office, request: Request, who: Particulars, reason: str) -> Mail:
     """Tell that the longer period is taken, and why."""
-    return _to_person(office, "extended", who, "Your request takes longer",
-                      f"You asked us for {ASKED[request.kind]}. It takes longer than we wished. This is why:", reason,
-                      f"You will have our answer by {_day(office, request.due)} at the latest.", COMPLAIN)  # fmt: skip
+    _ = _of(office, who)
+    return _to_person(
+        office, "extended", who, _("Your request takes longer"),
+        _(YOU_ASKED[request.kind]), _("It takes longer than we wished. This is why:"), reason,
+        _("You will have our answer by %(day)s at the latest.", day=_day(office, _, request.due)), _(COMPLAIN),
+    )  # fmt: skip
 
 
-def lifted(office: Office, _: Request, who: Particulars) -> Mail:
+def lifted(office: Office, __: Request, who: Particulars) -> Mail:
     """Tell that a restriction ends (GDPR art. 18(3))."""
-    return _to_person(office, "lifted", who, "Your data are used again",
-                      "You asked us to store your data only, and not to use them. That has come to an end.", COMPLAIN)  # fmt: skip
+    _ = _of(office, who)
+    return _to_person(office, "lifted", who, _("Your data are used again"),
+                      _("You asked us to store your data only, and not to use them. That has come to an end."), _(COMPLAIN))  # fmt: skip
+
+
+def _told(_: Language, names: Sequence[str]) -> str:
+    return _("We also tell those who got data from us: %(names)s.", names=", ".join(names)) if names else ""
 
 
 # --- to the owner ----------------------------------------------------------------------------------------------------------
@@ -143,80 +177,150 @@ def lifted(office: Office, _: Request, who: Particulars) -> Mail:
 
 def to_review(office: Office, kind: str, id_: bytes) -> Mail:
     """Tell the owner that a request waits for them."""
-    return _to_owner(office, "to_review", f"A data request waits for you: {NAMES[kind]}",
-                     "Somebody has confirmed a data request that is for you to decide.", *_commands(id_))  # fmt: skip
+    _ = _of_owner(office)
+    return _to_owner(
+        office,
+        "to_review",
+        _("A data request waits for you: %(kind)s", kind=_(NAMES[kind])),
+        _("Somebody has confirmed a data request that is for you to decide."),
+        *_commands(_, id_),
+    )
 
 
 def reminder(office: Office, kind: str, id_: bytes, *, due: int) -> Mail:
     """Remind the owner of a deadline."""
-    return _to_owner(office, "reminder", f"A data request must be answered by {_day(office, due)}: {NAMES[kind]}",
-                     "A data request is still open, and the law gives it a deadline.", *_commands(id_))  # fmt: skip
+    _ = _of_owner(office)
+    return _to_owner(
+        office,
+        "reminder",
+        _("A data request must be answered by %(day)s: %(kind)s", day=_day(office, _, due), kind=_(NAMES[kind])),
+        _("A data request is still open, and the law gives it a deadline."),
+        *_commands(_, id_),
+    )
 
 
 def trouble(office: Office, kind: str, id_: bytes, *, places: Sequence[str]) -> Mail:
     """Tell the owner what stands in the way of a request."""
-    return _to_owner(office, "trouble", f"A data request could not be done: {NAMES[kind]}",
-                     f"It is tried again by itself. What failed: {', '.join(places)}. See the app's log.", *_commands(id_))  # fmt: skip
+    _ = _of_owner(office)
+    return _to_owner(
+        office,
+        "trouble",
+        _("A data request could not be done: %(kind)s", kind=_(NAMES[kind])),
+        _("It is tried again by itself. What failed: %(places)s. See the app's log.", places=", ".join(places)),
+        *_commands(_, id_),
+    )
 
 
 def mind(office: Office, kind: str, id_: bytes, *, lifted: bool = False) -> Mail:
     """Tell the owner that somebody's data must not be used (any more), also where only the owner can see to it; or that this is over."""
+    _ = _of_owner(office)
     if lifted:
-        return _to_owner(office, "mind", f"It is over: {NAMES[kind]}", "Somebody's data may be used again.", *_commands(id_))
+        return _to_owner(
+            office, "mind", _("It is over: %(kind)s", kind=_(NAMES[kind])), _("Somebody's data may be used again."), *_commands(_, id_)
+        )
     return _to_owner(
-        office, "mind", f"Data that must not be used: {NAMES[kind]}",
-        "Somebody's data may be stored only, and not be used. What was sent with forms is left out by this software from now on. "
-        "Please see to it that what you keep elsewhere, such as lists and accounts, is not used either.", *_commands(id_),
-    )  # fmt: skip
+        office,
+        "mind",
+        _("Data that must not be used: %(kind)s", kind=_(NAMES[kind])),
+        _(
+            "Somebody's data may be stored only, and not be used. What was sent with forms is left out by this software from now on. "
+            "Please see to it that what you keep elsewhere, such as lists and accounts, is not used either."
+        ),
+        *_commands(_, id_),
+    )
 
 
 def sign_in(office: Office, link: str) -> Mail:
     """Send the owner a link to sign in."""
-    return _to_owner(office, "sign_in", "Sign in", "Open this page, and press the button there. The link works once, within 15 minutes.",
-                     Link(link), "If you did not ask for it, you need not do anything.")  # fmt: skip
+    _ = _of_owner(office)
+    return _to_owner(
+        office,
+        "sign_in",
+        _("Sign in"),
+        _("Open this page, and press the button there. The link works once, within 15 minutes."),
+        Link(link),
+        _("If you did not ask for it, you need not do anything."),
+    )
 
 
 def report(office: Office, span: str, figures: Sequence[str], panels: Sequence[tuple[str, Sequence[str]]]) -> Mail:
     """Send the owner the figures of a week or month."""
-    lists = [f"{title} (visitors)\n" + "\n".join(lines) for title, lines in panels]
+    _ = _of_owner(office)
+    lists = [_("%(title)s (visitors)", title=title) + "\n" + "\n".join(lines) for title, lines in panels]
     page = office.page("owner/")
-    return _to_owner(office, "report", f"Visits from {span}", "\n".join(figures), *lists,
-                     *(["All figures:", Link(page)] if page else []))  # fmt: skip
+    return _to_owner(
+        office,
+        "report",
+        _("Visits from %(span)s", span=span),
+        "\n".join(figures),
+        *lists,
+        *([_("All figures:"), Link(page)] if page else []),
+    )
 
 
 def lost(office: Office, kind: str, id_: bytes | None) -> Mail:
     """Tell the owner that a person did not get a mail."""
-    return _to_owner(office, "lost", "A mail about a data request could not be delivered",
-                     f"A mail to a person ({kind}) was given up: the address does not take it, or none could be sent for too long. If the "
-                     "request is still open, reach the person in another way.", *(_commands(id_) if id_ else ()))  # fmt: skip
+    _ = _of_owner(office)
+    return _to_owner(
+        office,
+        "lost",
+        _("A mail about a data request could not be delivered"),
+        _(
+            "A mail to a person (%(kind)s) was given up: the address does not take it, or none could be sent for too long. If the "
+            "request is still open, reach the person in another way.",
+            kind=kind,
+        ),
+        *(_commands(_, id_) if id_ else ()),
+    )
 
 
 def tell_recipients(office: Office, kind: str, who: Particulars, *, names: Sequence[str]) -> Mail:
     """Ask the owner to pass on a correction or erasure to those who got data (GDPR art. 19). Without the address they could not."""
-    return _to_owner(office, "tell_recipients", f"Please pass on a data request: {NAMES[kind]}",
-                     f"A data request ({NAMES[kind]}) of {who.email} is done here. If these got data of that person from you, they must be "
-                     f"told (GDPR art. 19): {', '.join(names)}. The person was told that you do so. "
-                     "Then please delete this mail.")  # fmt: skip
+    _ = _of_owner(office)
+    return _to_owner(
+        office,
+        "tell_recipients",
+        _("Please pass on a data request: %(kind)s", kind=_(NAMES[kind])),
+        _(
+            "A data request (%(kind)s) of %(email)s is done here. If these got data of that person from you, they must be "
+            "told (GDPR art. 19): %(names)s. The person was told that you do so. Then please delete this mail.",
+            kind=_(NAMES[kind]),
+            email=who.email,
+            names=", ".join(names),
+        ),
+    )
 
 
-def _commands(id_: bytes) -> tuple[str, ...]:
-    return (f"See what it is about with: privacy-middleware requests show {id_.hex()[:10]}",)
+def _commands(_: Language, id_: bytes) -> tuple[str, ...]:
+    return (_("See what it is about with: %(command)s", command=f"privacy-middleware requests show {id_.hex()[:10]}"),)
 
 
 def _to_owner(office: Office, kind: str, subject: str, *paragraphs: str) -> Mail:
-    return _write(kind, office.owner, f"{subject} ({office.site})", "en", paragraphs)
+    return _write(kind, office.owner, f"{subject} ({office.site})", _of_owner(office).code, paragraphs)
 
 
 def _to_person(office: Office, kind: str, who: Particulars, subject: str, *paragraphs: str) -> Mail:
     page = office.page("")
-    end = [f"{office.site}, privacy statement:", Link(page)] if page else [office.site]
-    return _write(kind, who.email, f"{subject} ({office.site})", who.language, [*paragraphs, *end])
+    _ = _of(office, who)
+    end = [_("%(site)s, privacy statement:", site=office.site), Link(page)] if page else [office.site]
+    return _write(kind, who.email, f"{subject} ({office.site})", _.code, [*paragraphs, *end])
+
+
+def _of(office: Office, who: Particulars) -> Language:
+    """The language of a person is that of their request."""
+    return office.languages.get(who.language)
+
+
+def _of_owner(office: Office) -> Language:
+    return office.languages.get(office.settings.language)
 
 
 def _write(kind: str, to: str, subject: str, language: str, paragraphs: Sequence[str]) -> Mail:
     there = [paragraph for paragraph in paragraphs if paragraph]
     html = "".join(f'<p><a href="{escape(p)}">{escape(p)}</a></p>' if isinstance(p, Link) else f"<p>{_lines(p)}</p>" for p in there)
-    page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(subject)}</title><body>{html}</body></html>'
+    page = (
+        f'<!doctype html><html lang="{escape(language)}"><meta charset="utf-8"><title>{escape(subject)}</title><body>{html}</body></html>'
+    )
     return Mail(kind, to, " ".join(subject.split()), "\n\n".join(there) + "\n", page, language)
 
 
@@ -228,6 +332,5 @@ def _linked(words: str, link: str) -> tuple[str, ...]:
     return (words, Link(link)) if link else ()
 
 
-def _day(office: Office, instant: int) -> str:
-    day = datetime.fromtimestamp(instant / 1000, office.settings.zone)
-    return f"{day.day} {day:%B %Y}"
+def _day(office: Office, _: Language, instant: int) -> str:
+    return _.day(datetime.fromtimestamp(instant / 1000, office.settings.zone).date())

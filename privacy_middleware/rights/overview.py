@@ -16,6 +16,7 @@ from ..collect.hit import KINDS
 from ..collect.treatment import Kept
 from ..collect.visitor import date_of
 from ..forms import Form
+from ..language import N_
 from ..record import submissions
 from ..record.submissions import Stored
 from ..sources import DataSource, Record
@@ -30,18 +31,26 @@ logger = logging.getLogger("privacy_middleware")
 Row = dict[str, Any]
 
 _DEEDS: Final = {
-    "show": "we opened what you sent",
-    "export": "we opened what you sent, with that of others (export)",
-    "answer": "we noted that it is answered",
-    "show request": "we opened your request",
-    "show mail": "we opened a mail to you",
-    "link by hand": "we made a link for you",
-    "request approved": "we approved your request",
-    "request refused": "we refused your request",
-    "request extended": "we took more time for your request",
-    "request lifted": "we ended a restriction",
+    "show": N_("we opened what you sent"),
+    "export": N_("we opened what you sent, with that of others (export)"),
+    "answer": N_("we noted that it is answered"),
+    "show request": N_("we opened your request"),
+    "show mail": N_("we opened a mail to you"),
+    "link by hand": N_("we made a link for you"),
+    "request approved": N_("we approved your request"),
+    "request refused": N_("we refused your request"),
+    "request extended": N_("we took more time for your request"),
+    "request lifted": N_("we ended a restriction"),
 }
 """What the audit log calls a deed of the owner's, in words for the person."""
+_WORDS: Final = (
+    N_("overview"), N_("correction"), N_("erasure"), N_("restriction"), N_("objection"), N_("complaint"),
+    N_("received"), N_("awaiting confirmation"), N_("confirmed"), N_("in review"), N_("fulfilled"), N_("refused"), N_("withdrawn"),
+    N_("expired"),
+    N_("accepted"), N_("invalid"), N_("failed"), N_("statistics"), N_("answer"), N_("newsletter"), N_("personalised content"),
+    N_("questionnaire"),
+)  # fmt: skip
+"""What can stand in rows, for the catalogues: pages show it in the reader's language."""
 VISIT_GAP: Final = 30 * 60_000
 MOST_STORED: Final = 8_388_608
 SLOW_SECONDS: Final = 2.0
@@ -110,11 +119,11 @@ def _own_parts(office: Office, store: SQLiteStore, request: Request) -> list[Par
     ours = [row for _, row in sorted(accesses.items()) if row["actor"] not in (audit.SYSTEM, audit.PERSON)]
     seen = [{"time": _instant(row["time"], zone), "what": _DEEDS.get(row["action"], row["action"])} for row in ours]
     return [
-        Part("submissions", "What you sent with forms", tuple(sent)),
-        Part("permissions", "What you gave permission for", tuple(_permissions(sent))),
-        Part("visits", "Visits tied to what you sent", tuple(visits)),
-        Part("requests", "Your requests and objections", tuple(asked)),
-        Part("accesses", "When one of us opened, changed or decided on them", tuple(seen)),
+        Part("submissions", N_("What you sent with forms"), tuple(sent)),
+        Part("permissions", N_("What you gave permission for"), tuple(_permissions(sent))),
+        Part("visits", N_("Visits tied to what you sent"), tuple(visits)),
+        Part("requests", N_("Your requests and objections"), tuple(asked)),
+        Part("accesses", N_("When one of us opened, changed or decided on them"), tuple(seen)),
     ]
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from ..collect.visitor import date_of, day_number, day_of
+from ..language import Language
 from ..mail import Mail
 from ..statistics import reports
 from ..statistics.reports import Row, source_name
@@ -53,19 +54,20 @@ class ReportMails:
         fewest, length = self.office.settings.suppress_below, last - first + 1
         total = reports.totals(store, first=first, last=last, fewest=fewest)
         before = reports.totals(store, first=first - length, last=first - 1, fewest=fewest)
+        _ = self.office.languages.get(self.office.settings.language)
         named = (
-            ("Pages", _listed(reports.rows(store, "page", first=first, last=last, fewest=fewest), str)),
-            ("Sources", _listed(reports.rows(store, "source", first=first, last=last, fewest=fewest), source_name)),
-            ("Downloads", _listed(reports.rows(store, "download", first=first, last=last, fewest=fewest), str)),
-            ("Goals", _listed(reports.rows(store, "goal", first=first, last=last, fewest=fewest), str)),
+            (_("Pages"), _listed(_, reports.rows(store, "page", first=first, last=last, fewest=fewest), str)),
+            (_("Sources"), _listed(_, reports.rows(store, "source", first=first, last=last, fewest=fewest), source_name)),
+            (_("Downloads"), _listed(_, reports.rows(store, "download", first=first, last=last, fewest=fewest), str)),
+            (_("Goals"), _listed(_, reports.rows(store, "goal", first=first, last=last, fewest=fewest), str)),
         )
         figures = (
-            f"Visitors: {total.visitors:,} (before: {before.visitors:,})",
-            f"Visits: {total.visits:,} (before: {before.visits:,})",
-            f"Page views: {total.page_views:,} (before: {before.page_views:,})",
-            f"Bounce rate: {total.bounce_rate:.0%}",
+            _("Visitors: %(now)s (before: %(before)s)", now=_.number(total.visitors), before=_.number(before.visitors)),
+            _("Visits: %(now)s (before: %(before)s)", now=_.number(total.visits), before=_.number(before.visits)),
+            _("Page views: %(now)s (before: %(before)s)", now=_.number(total.page_views), before=_.number(before.page_views)),
+            _("Bounce rate: %(share)s", share=_.percent(total.bounce_rate)),
         )
-        span = f"{date_of(first).isoformat()} to {date_of(last).isoformat()}"
+        span = _("%(first)s to %(last)s", first=date_of(first).isoformat(), last=date_of(last).isoformat())
         return mails.report(self.office, span, figures, [(title, lines) for title, lines in named if lines])
 
 
@@ -83,6 +85,6 @@ def _is_closed(store: SQLiteStore, first: int, last: int) -> bool:
     return all(row["state"] for row in store.rows(statistics_queries.DAYS, first=first, last=last))
 
 
-def _listed(rows: Sequence[Row], name: Callable[[str], str]) -> list[str]:
+def _listed(_: Language, rows: Sequence[Row], name: Callable[[str], str]) -> list[str]:
     shown = [row for row in rows if not row.is_other and row.visitors][:MOST_ROWS]
-    return [f"{row.visitors:,}  {name(row.value) or '(not known)'}" for row in shown]
+    return [f"{_.number(row.visitors)}  {name(row.value) or _('(not known)')}" for row in shown]

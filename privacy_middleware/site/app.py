@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..checks import HTTPS_SEEN, LINKED
 from ..privacy import Privacy
 from ..waiting import in_thread
+from .accountability import AccountabilityPages
 from .desk import DeskPages
 from .figures import FiguresPages
 from .metrics import Metrics
@@ -65,15 +66,17 @@ def make_site(privacy: Privacy) -> ASGIApp:
         return _keep_token(request, pages.render(request, "not_found.html", status=404))
 
     async def not_allowed(request: Request, error: Exception) -> Response:
-        response = _keep_token(request, pages.say("This page is not used in that way.", 405))
+        _ = pages.language_of(request)
+        response = _keep_token(request, pages.say(_("This page is not used in that way."), 405))
         response.headers.update(getattr(error, "headers", None) or {})
         return response
 
-    async def too_long(_: Request, __: Exception) -> Response:
-        return pages.say("What you wrote is too long. Go back, and shorten it.", 413)
+    async def too_long(request: Request, __: Exception) -> Response:
+        _ = pages.language_of(request)
+        return pages.say(_("What you wrote is too long. Go back, and shorten it."), 413)
 
-    async def not_ours(_: Request, __: Exception) -> Response:
-        return pages.say(NOT_OURS, 403)
+    async def not_ours(request: Request, _: Exception) -> Response:
+        return pages.say(pages.language_of(request)(NOT_OURS), 403)
 
     async def show_style(_: Request) -> Response:
         return Response(style, media_type="text/css", headers=_STYLE_HEADERS)
@@ -88,6 +91,7 @@ def make_site(privacy: Privacy) -> ASGIApp:
             *sign_in.routes(),
             *owner.routes(),
             *DeskPages(privacy, owner, sign_in).routes(),
+            *AccountabilityPages(privacy, owner, sign_in).routes(),
             *FiguresPages(privacy, pages).routes(),
             *Metrics(privacy, pages).routes(),
             Route("/style.css", show_style, methods=["GET"]),

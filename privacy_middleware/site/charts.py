@@ -10,6 +10,8 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
+from ..language import Language
+
 WIDTH: Final = 720
 HEIGHT: Final = 180
 SHADES: Final = 5
@@ -41,7 +43,7 @@ class Chart(NamedTuple):
     """Where below the columns stands which label."""
 
 
-def chart(points: Sequence[tuple[str, int, int]]) -> Chart:
+def chart(_: Language, points: Sequence[tuple[str, int, int]]) -> Chart:
     """Return the chart of (label, amount, second amount)."""
     top = _round_up(max([1, *(max(amount, second) for _, amount, second in points)]))
     step = WIDTH / max(1, len(points))
@@ -49,25 +51,37 @@ def chart(points: Sequence[tuple[str, int, int]]) -> Chart:
     for number, (label, amount, second) in enumerate(points):
         height = HEIGHT * amount / top
         width = min(WIDEST, step - min(4.0, step * 0.2))
-        columns.append(Column(label, amount, second, _((number + 0.5) * step - width / 2), _(HEIGHT - height), _(width), _(height)))
-    line = " ".join(f"{_((number + 0.5) * step)},{_(HEIGHT - HEIGHT * second / top)}" for number, (*__, second) in enumerate(points))
+        columns.append(
+            Column(
+                label,
+                amount,
+                second,
+                _rounded((number + 0.5) * step - width / 2),
+                _rounded(HEIGHT - height),
+                _rounded(width),
+                _rounded(height),
+            )
+        )
+    line = " ".join(
+        f"{_rounded((number + 0.5) * step)},{_rounded(HEIGHT - HEIGHT * second / top)}" for number, (*__, second) in enumerate(points)
+    )
     every = max(1, math.ceil(len(points) / 7))
-    marks = [(_((number + 0.5) * step), short(label)) for number, (label, *__) in enumerate(points) if number % every == 0]
+    marks = [(_rounded((number + 0.5) * step), short(_, label)) for number, (label, *__) in enumerate(points) if number % every == 0]
     return Chart(columns, top, line, marks)
 
 
-def _(number: float) -> float:
+def _rounded(number: float) -> float:
     return round(number, 1)
 
 
-def short(label: str) -> str:
+def short(_: Language, label: str) -> str:
     """Write `2026-05-04` as `4 May`, `2026-05` as `May 2026`, and leave everything else as it is."""
     is_month = len(label) == len("2026-05")
     try:
         on = date.fromisoformat(f"{label}-01" if is_month else label)
     except ValueError:
         return label
-    return f"{on:%b %Y}" if is_month else f"{on.day} {on:%b}"
+    return _.short_month(on) if is_month else _.short_day(on)
 
 
 def _round_up(number: int) -> int:

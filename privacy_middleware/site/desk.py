@@ -1,4 +1,4 @@
-"""The officer's pages: data requests, submissions, recipients, statement, audit, state. GET shows, POST acts."""
+"""The officer's pages: data requests, submissions, recipients, audit, state. GET shows, POST acts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..access import Role
 from ..collect.treatment import in_words
 from ..collect.visitor import date_of
 from ..errors import PrivacyError, VaultError
+from ..language import N_, Language
 from ..privacy import Privacy
 from ..problems import problems
 from ..record import submissions
 from ..record.submissions import Stored
 from ..rights import audit, requests
-from ..rights.mails import NAMES
 from ..rights.requests import DAY, Request
 from ..settings import effective
 from ..store import queries
@@ -35,7 +35,11 @@ SOON_DAYS: Final = 7
 MOST_ROWS: Final = 200
 LAST_DAY: Final = 2**31
 LENGTH_OF_ID: Final = 32
-NOT_THERE: Final = "There is no such request."
+NOT_THERE: Final = N_("There is no such request.")
+KINDS: Final = {
+    "overview": N_("Overview"), "correction": N_("Correction"), "erasure": N_("Erasure"), "restriction": N_("Restriction"),
+    "objection": N_("Objection"), "complaint": N_("Question or complaint"),
+}  # fmt: skip
 
 
 class DeskPages:
@@ -60,7 +64,6 @@ class DeskPages:
             route("submissions", self.submissions),
             route("submissions/{id}", self.submission, "GET", "POST"),
             route("recipients", self.recipients),
-            route("statement", self.statement),
             route("audit", self.audit),
             route("state", self.state),
         ]
@@ -73,7 +76,7 @@ class DeskPages:
         now = self._now()
         rows = [
             {
-                "id": one.id.hex(), "kind": NAMES[one.kind], "state": one.state.replace("_", " "), "received": self._date(one.created),
+                "id": one.id.hex(), "kind": KINDS[one.kind], "state": one.state.replace("_", " "), "received": self._date(one.created),
                 "due": self._date(one.due), "closed": self._date(one.closed), "is_open": one.is_open, "failed": one.tries,
                 "left": (one.due - now) // DAY, "is_soon": one.is_open and one.due - now < SOON_DAYS * DAY,
             }
@@ -84,25 +87,26 @@ class DeskPages:
     async def request(self, call: Call, role: Role) -> Response:
         """Open a request, which is noted; a POST decides."""
         fault, sent = "", {}
+        _ = self.owner.pages.language_of(call)
         if call.method == "POST":
             sent = await form_of(call, self.privacy.settings.base_url)
-            fault = await self._in_store(lambda store: self._decide(store, call.path_params["id"], sent))
+            fault = await self._in_store(lambda store: self._decide(_, store, call.path_params["id"], sent))
             if fault == NOT_THERE:
                 return self._not_found(call)
             if not fault:
                 return see(call, f"requests/{call.path_params['id']}")
-        shown = await self._in_store(lambda store: self._open_request(store, call.path_params["id"]))
+        shown = await self._in_store(lambda store: self._open_request(_, store, call.path_params["id"]))
         if shown is None:
             return self._not_found(call)
         return self._page(
             call, "request.html", role, here="requests", status=409 if fault else 200, fault=fault, text=sent.get("text", ""), **shown
         )
 
-    def _decide(self, store: SQLiteStore, id_: str, sent: dict[str, str]) -> str:
+    def _decide(self, _: Language, store: SQLiteStore, id_: str, sent: dict[str, str]) -> str:
         """Do what was pressed; returns what is wrong with it, or ""."""
         text, action, now = sent.get("text", "").strip(), sent.get("action", ""), self._now()
         if action in ("refuse", "extend") and not text:
-            return "Please write the reason: the law asks for one, and the person reads it."
+            return _("Please write the reason: the law asks for one, and the person reads it.")
         decisions: dict[str, Callable[[Request], object]] = {
             "approve": lambda found: requests.approve(self.office, store, found, actor=ACTOR, answer=text, now=now),
             "refuse": lambda found: requests.refuse(self.office, store, found, actor=ACTOR, reason=text, now=now),
@@ -110,7 +114,7 @@ class DeskPages:
             "lift": lambda found: requests.lift(self.office, store, found, actor=ACTOR, now=now),
         }
         if action not in decisions:
-            return "The form was sent without a choice. Press one of the buttons."
+            return _("The form was sent without a choice. Press one of the buttons.")
         try:
             with store.transaction():
                 found = requests.find_one(store, _whole(id_))
@@ -121,7 +125,7 @@ class DeskPages:
             return str(error)
         return ""
 
-    def _open_request(self, store: SQLiteStore, id_: str) -> dict[str, Any] | None:
+    def _open_request(self, _: Language, store: SQLiteStore, id_: str) -> dict[str, Any] | None:
         found = requests.find_one(store, _whole(id_))
         if found is None:
             return None
@@ -134,9 +138,10 @@ class DeskPages:
             audit.note(store, now=self._now(), actor=ACTOR, action="show request", about=about, subject=found.lookup)
         edits = [(f"{edit.form}, {edit.field}", in_words(edit.old), in_words(edit.new)) for edit in who.edits] if who else []
         in_force = bool(found.lookup and found.closed and store.rows(queries.IN_FORCE, lookup=found.lookup, closed=found.closed))
-        dates = {"received": found.created, "confirmed": found.confirmed, "to be answered by": found.due, "closed": found.closed}
+        names = (N_("Received"), N_("Confirmed"), N_("To be answered by"), N_("Closed"))
+        dates = dict(zip(names, (found.created, found.confirmed, found.due, found.closed), strict=True))
         return {
-            "asked": found, "kind": NAMES[found.kind], "who": who, "problem": problem, "edits": edits,
+            "asked": found, "kind": _.own(KINDS[found.kind]), "who": who, "problem": problem, "edits": edits,
             "dates": {name: self._date(instant) for name, instant in dates.items() if instant is not None},
             "steps": store.rows(queries.STEPS, request=found.id), "in_force": in_force, "state": found.state.replace("_", " "),
         }  # fmt: skip
@@ -201,12 +206,6 @@ class DeskPages:
     async def recipients(self, call: Call, role: Role) -> Response:
         """Show who gets data, as it is declared."""
         return self._page(call, "recipients.html", role, here="recipients", recipients=self.privacy.declaration.recipients)
-
-    async def statement(self, call: Call, role: Role) -> Response:
-        """Show the versions of the statement."""
-        found = await self.owner.read(lambda store: store.rows(queries.VERSIONS))
-        rows = [(row["digest"].hex()[:12], self._date(row["since"])) for row in found]
-        return self._page(call, "versions.html", role, here="statement", rows=rows)
 
     async def audit(self, call: Call, role: Role) -> Response:
         """Show who looked at what and decided what, the newest first, and whether the chain of entries is whole."""

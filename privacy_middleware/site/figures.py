@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..collect.visitor import date_of
+from ..language import Language
 from ..privacy import Privacy
 from ..settings import FEWEST_PUBLIC
 from ..statistics.publish import BY_HALF, DAILY, DELTA, EPSILON, Published, half_of, published
@@ -74,17 +75,18 @@ class FiguresPages:
 
     async def page(self, request: Request) -> Response:
         """Show the figures, and what was done to them."""
+        _ = self.pages.language_of(request)
         found = await self._found()
         if found is None:
             return self.pages.busy(request)
         days = [one for one in found if one.dimension == DAILY]
         first_days = sorted({one.first for one in found if one.dimension in BY_HALF}, reverse=True)[:HALVES_SHOWN]
-        halves = [(span(*half_of(first)), self._tables([one for one in found if one.first == first])) for first in first_days]
+        halves = [(span(_, *half_of(first)), self._tables(_, [one for one in found if one.first == first])) for first in first_days]
         recent = [(date_of(one.first).isoformat(), one.visitors, 0) for one in days[-92:]]
         return self.pages.render(
             request,
             "figures.html",
-            chart=chart(recent) if recent else None,
+            chart=chart(_, recent) if recent else None,
             halves=halves,
             epsilon=EPSILON,
             fewest=FEWEST_PUBLIC,
@@ -92,11 +94,11 @@ class FiguresPages:
         )
 
     @staticmethod
-    def _tables(of_half: Sequence[Published]) -> list[tuple[str, list[tuple[str, int]]]]:
+    def _tables(_: Language, of_half: Sequence[Published]) -> list[tuple[str, list[tuple[str, int]]]]:
         tables = {
-            name: [(label(name, one.value), one.visitors) for one in of_half if one.dimension == name and one.value] for name in BY_HALF
+            name: [(label(_, name, one.value), one.visitors) for one in of_half if one.dimension == name and one.value] for name in BY_HALF
         }
-        return [(TITLES[name], rows) for name, rows in tables.items() if rows]
+        return [(_.own(TITLES[name]), rows) for name, rows in tables.items() if rows]
 
     async def as_csv(self, request: Request) -> Response:
         """Give all figures as CSV."""

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from ..access import Role
 from ..collect.visitor import date_of, day_of
 from ..errors import StoreError
+from ..language import N_, Language, english
 from ..privacy import Privacy
 from ..statistics import reports
 from ..statistics.filters import FILTERS, Filters, Only
@@ -110,22 +111,23 @@ class OwnerPages:
             view = self._view(request)
         except Faulty as fault:
             return self._faulty(request, role, fault)
+        _ = self.pages.language_of(request)
         await self._freshen()
-        figures = await self.read(lambda store: self._filtered(store, view) if view.only else self._all(store, view))
+        figures = await self.read(lambda store: self._filtered(_, store, view) if view.only else self._all(_, store, view))
         values: dict[str, Any] = {
             "view": view,
             "figures": figures,
-            "only": self._only_in_words(view.only),
+            "only": self._only_in_words(_, view.only),
         }
         if figures is not None:
             values |= {
-                "cards": cards(figures.total, figures.before),
+                "cards": cards(_, figures.total, figures.before),
                 "world": world() if figures.countries else None,
                 "shades": shades(figures.countries),
                 "made": self._clock_time(figures.made),
                 "first": date_of(figures.first).isoformat(),
                 "last": date_of(figures.last).isoformat(),
-                "span": span(figures.first, figures.last),
+                "span": span(_, figures.first, figures.last),
             }
         return self.render(request, "owner/dashboard.html", role, here="", **values)
 
@@ -134,13 +136,13 @@ class OwnerPages:
         period = read_period(query, self._today())
         by, value = query.get("by", ""), query.get("value", "")
         if by and by not in FILTERS:
-            raise Faulty(f"There is no filter by that. Known are {', '.join(FILTERS)}.")
+            raise Faulty(N_("There is no filter by that. Known are %(names)s."), names=", ".join(FILTERS))
         return View(period, Only(by, value[:2000]) if by else None)
 
     def _faulty(self, request: Request, role: Role, fault: Faulty) -> Response:
-        return self.render(request, "owner/faulty.html", role, here="", status=400, fault=str(fault))
+        return self.render(request, "owner/faulty.html", role, here="", status=400, fault=fault.text(self.pages.language_of(request)))
 
-    def _all(self, store: SQLiteStore, view: View) -> Figures:
+    def _all(self, _: Language, store: SQLiteStore, view: View) -> Figures:
         period = view.period
         days: dict[str, Any] = {"first": period.first, "last": period.last, "fewest": self.fewest}
         before = period.before
@@ -155,33 +157,41 @@ class OwnerPages:
             reports.totals(store, first=before.first, last=before.last, fewest=self.fewest)
             if oldest and oldest <= before.first
             else NOTHING,
-            chart(_chart_points(points, panels["hour"], period)),
-            [self._panel(name, rows, view) for name, rows in panels.items() if _says_something(rows)],
+            chart(_, _chart_points(points, panels["hour"], period)),
+            [self._panel(_, name, rows, view) for name, rows in panels.items() if _says_something(rows)],
             known[0]["made"] if known and period.last >= self._today() - 1 else None,
             oldest is None,
             {row.value: row.visitors for row in panels["country"] if row.value and not row.is_other},
         )
 
-    def _filtered(self, store: SQLiteStore, view: View) -> Figures | None:
+    def _filtered(self, _: Language, store: SQLiteStore, view: View) -> Figures | None:
         only = view.only or Only("page", "")
         found = self.filters.figures(store, only, first=view.period.first, last=view.period.last)
         if found is None:
             return None
         says = {name: rows for name in PANELS if _says_something(rows := found.panels.get(name, []))}
-        shown = [self._panel(name, rows, view) for name, rows in says.items()]
+        shown = [self._panel(_, name, rows, view) for name, rows in says.items()]
         countries = {row.value: row.visitors for row in found.panels.get("country", ()) if row.value}
         return Figures(
-            found.first, found.last, found.total, NOTHING, chart(points_of(found.weeks)), shown, None, is_empty=False, countries=countries
+            found.first,
+            found.last,
+            found.total,
+            NOTHING,
+            chart(_, points_of(found.weeks)),
+            shown,
+            None,
+            is_empty=False,
+            countries=countries,
         )
 
-    def _panel(self, dimension: str, rows: Sequence[Row], view: View, *, most: int = ROWS) -> Panel:
+    def _panel(self, _: Language, dimension: str, rows: Sequence[Row], view: View, *, most: int = ROWS) -> Panel:
         by_hits = dimension in BY_HITS
         nobody = not any(row.visitors for row in rows)  # visitors are not declared
         amounts = [row.hits if by_hits or nobody else row.visitors for row in rows]
         largest = max((amount for row, amount in zip(rows, amounts, strict=True) if not row.is_other), default=0) or 1
         lines = [
             Line(
-                label=self.label(dimension, row),
+                label=self.label(_, dimension, row),
                 link=self._link(dimension, row, view),
                 amount=amount,
                 second=row.page_views,
@@ -194,10 +204,10 @@ class OwnerPages:
         ]
         named = [line for line in lines if not line.is_other]
         others = [line for line in lines if line.is_other]
-        unit = "requests" if by_hits or nobody else "visitors"
+        unit = _("Requests") if by_hits or nobody else _("Visitors")
         return Panel(
             dimension,
-            TITLES[dimension],
+            _.own(TITLES[dimension]),
             unit,
             "views" if dimension == "page" else "",
             named[: most if dimension != "hour" else 24] + (others if len(named) <= most else []),
@@ -210,14 +220,15 @@ class OwnerPages:
         value = reports.stored_value(dimension, row.value)
         return f"{view.period.query}&{urlencode({'by': dimension, 'value': value})}"
 
-    def label(self, dimension: str, row: Row) -> str:
+    def label(self, _: Language, dimension: str, row: Row) -> str:
         """Return what a row is called."""
-        if row.is_other:
-            return f"Others, each with fewer than {self.fewest} visitors on a day" if self.fewest > 1 else "Others"
-        return label(dimension, row.value)
+        if row.is_other and self.fewest > 1:
+            return _("Others, each with fewer than %(fewest)s visitors on a day", fewest=self.fewest)
+        return _("Others") if row.is_other else label(_, dimension, row.value)
 
-    def _only_in_words(self, only: Only | None) -> tuple[str, str] | None:
-        return (TITLES[only.dimension], label(only.dimension, shown_value(only.dimension, only.value))) if only else None
+    @staticmethod
+    def _only_in_words(_: Language, only: Only | None) -> tuple[str, str] | None:
+        return (_.own(TITLES[only.dimension]), label(_, only.dimension, shown_value(only.dimension, only.value))) if only else None
 
     # --- one dimension -----------------------------------------------------------------------------------------------------
 
@@ -232,21 +243,22 @@ class OwnerPages:
             return self._faulty(request, role, fault)
         await self._freshen()
         rows = await self.read(lambda store: self._rows(store, dimension, view))
+        _ = self.pages.language_of(request)
         format_ = request.query_params.get("format", "")
         if format_:
             file = await in_thread(lambda: self._file(dimension, rows, view, format_))
             return file or self.pages.say(
-                f"There is no such format here. Known are {', '.join(FORMATS)}; Parquet needs the extra `parquet`.", 400
+                _("There is no such format here. Known are %(names)s; Parquet needs the extra `parquet`.", names=", ".join(FORMATS)), 400
             )
-        panel = self._panel(dimension, rows, view, most=MOST_ROWS)
+        panel = self._panel(_, dimension, rows, view, most=MOST_ROWS)
         values: dict[str, Any] = {
             "view": view,
             "panel": panel,
             "rows": rows,
-            "label": lambda row: self.label(dimension, row),
+            "label": lambda row: self.label(_, dimension, row),
             "formats": FORMATS,
         }
-        only = self._only_in_words(view.only)
+        only = self._only_in_words(_, view.only)
         return self.render(request, "owner/panel.html", role, here="", only=only, **values)
 
     def _rows(self, store: SQLiteStore, dimension: str, view: View) -> list[Row]:
@@ -258,7 +270,8 @@ class OwnerPages:
     def _file(self, dimension: str, rows: Sequence[Row], view: View, format_: str) -> Response | None:
         values = [
             {
-                "value": self.label(dimension, row), "visitors": row.visitors, "visits": row.visits, "page_views": row.page_views,
+                "value": self.label(english(), dimension, row), "visitors": row.visitors, "visits": row.visits,
+                "page_views": row.page_views,
                 "hits": row.hits, "bounce_rate": row.bounce_rate, "visit_seconds": row.visit_seconds, "bytes_sent": row.sent,
                 "broken_off": row.aborted,
             }
@@ -295,12 +308,13 @@ class OwnerPages:
         except Faulty as fault:
             return self._faulty(request, role, fault)
         await self._freshen()
+        _ = self.pages.language_of(request)
         everything = view._replace(only=None)
         rows = await self.read(lambda store: self._rows(store, dimension, everything))
         values: dict[str, Any] = {
             "view": view,
             "rows": rows,
-            "label": lambda row: self.label(dimension, row),
+            "label": lambda row: self.label(_, dimension, row),
         }
         return self.render(request, template, role, here=here, **values)
 
@@ -310,7 +324,7 @@ class OwnerPages:
             view = self._view(request)
         except Faulty as fault:
             return self._faulty(request, role, fault)
-        names = {form.name: form.title or form.name for form in self.privacy.declaration.forms}
+        names = {form.name: self.pages.language_of(request).own(form.title) or form.name for form in self.privacy.declaration.forms}
         first, last = view.period.first, view.period.last
 
         def look(store: SQLiteStore) -> tuple[list[object], dict[str, int]]:
@@ -343,6 +357,7 @@ class OwnerPages:
                           for number, step in enumerate(funnel.steps, 1)]
             for funnel in self.privacy.declaration.funnels
         }  # fmt: skip
+        _ = self.pages.language_of(request)
         total = next((row for row in found["total"] if not row.is_other), NOTHING)
         values: dict[str, Any] = {
             "view": view,
@@ -352,7 +367,7 @@ class OwnerPages:
             "funnels": funnels,
             "total": total,
             "nothing": NOTHING,
-            "source_of": lambda row: label("source", row.value.partition(BETWEEN)[2]),
+            "source_of": lambda row: label(_, "source", row.value.partition(BETWEEN)[2]),
         }
         return self.render(request, "owner/goals.html", role, here="goals", **values)
 

@@ -8,13 +8,13 @@ import re
 import zipfile
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from ..collect.treatment import in_words
-from ..language import Language
+from ..language import Language, english
 from ..rights.office import Office
 from ..rights.overview import Overview, Part, Row
 from ..spreadsheet import write_csv
@@ -65,21 +65,23 @@ def _pieces(content: bytes | Path) -> Iterator[bytes]:
         return
 
 
-def shown(value: Any) -> str:
+def shown(_: Language, value: Any) -> str:
     """Write a value of a row as people read it."""
     if value is None:
         return ""
     if isinstance(value, str) and _INSTANT.fullmatch(value):
         return f"{value[:10]}, {value[11:16]}"
     if isinstance(value, bytes):
-        return f"a file, {len(value)} bytes"
+        return _("a file, %(size)s bytes", size=_.number(len(value)))
     if isinstance(value, Path):
-        return "a file: see the download"
+        return _("a file: see the download")
     if isinstance(value, dict) and value.keys() == {"type", "size"}:  # what is kept of a file that was sent with a form
-        return in_words(value)
+        size = value["size"]
+        words = _("large") if size is None else _("%(size)s bytes", size=_.number(size))
+        return f"{value['type']}, {words}"
     if isinstance(value, (dict, list)):
         return msgspec.json.encode(value).decode()
-    return in_words(value)
+    return (_("yes") if value else _("no")) if isinstance(value, bool) else str(value)
 
 
 class _Out(io.RawIOBase):
@@ -112,9 +114,15 @@ def _files(office: Office, pages: Pages, overview: Overview, language: Language)
     data = {part.name: {"title": part.title, "rows": part.rows} for part in parts}
     yield (
         _README,
-        pages.text("package.html", language, overview=bare, sections=office.statement(language), site=office.site, shown=shown).encode(
-            "utf-8", "backslashreplace"
-        ),
+        pages.text(
+            "package.html",
+            language,
+            overview=bare,
+            sections=office.statement(language),
+            site=office.site,
+            shown=partial(shown, language),
+            url=office.page,
+        ).encode("utf-8", "backslashreplace"),
     )
     yield "data.json", _json({"about": about, "data": data, "information": office.statement(language)})
     for part in parts:
@@ -162,4 +170,4 @@ def _flat(row: Row) -> Iterator[Row]:
 
 
 def _cell(value: Any) -> Any:
-    return value if isinstance(value, (str, int, float)) and not isinstance(value, bool) else shown(value)
+    return value if isinstance(value, (str, int, float)) and not isinstance(value, bool) else shown(english(), value)

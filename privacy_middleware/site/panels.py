@@ -6,37 +6,37 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ..collect.visitor import date_of
+from ..language import N_, Language
 from ..statistics.goals import BETWEEN
 from ..statistics.reports import NOTHING, Row, source_name
-from .charts import world
 from .periods import Period
 
 PANELS: Final = {
-    "page": "Pages",
-    "source": "Sources",
-    "entry": "Entry pages",
-    "exit": "Exit pages",
-    "medium": "Kinds of source",
-    "campaign": "Campaigns",
-    "country": "Countries",
-    "language": "Languages",
-    "device": "Devices",
-    "browser": "Browsers",
-    "os": "Operating systems",
-    "download": "Downloads",
-    "goal": "Goals",
-    "status": "Statuses",
-    "hour": "Hours of the day",
-    "site": "Host names",
+    "page": N_("Pages"),
+    "source": N_("Sources"),
+    "entry": N_("Entry pages"),
+    "exit": N_("Exit pages"),
+    "medium": N_("Kinds of source"),
+    "campaign": N_("Campaigns"),
+    "country": N_("Countries"),
+    "language": N_("Languages"),
+    "device": N_("Devices"),
+    "browser": N_("Browsers"),
+    "os": N_("Operating systems"),
+    "download": N_("Downloads"),
+    "goal": N_("Goals"),
+    "status": N_("Statuses"),
+    "hour": N_("Hours of the day"),
+    "site": N_("Host names"),
 }
 TITLES: Final = {
     **PANELS,
-    "bot": "Bots",
-    "kind": "Kinds of request",
-    "funnel": "Funnels",
-    "goal_source": "Goals by source",
-    "day": "Days",
-    "month": "Months",
+    "bot": N_("Bots"),
+    "kind": N_("Kinds of request"),
+    "funnel": N_("Funnels"),
+    "goal_source": N_("Goals by source"),
+    "day": N_("Days"),
+    "month": N_("Months"),
 }
 BY_HITS: Final = frozenset({"download", "status", "bot", "kind"})
 """Dimensions of which requests are counted, not visitors."""
@@ -69,27 +69,33 @@ class Panel(NamedTuple):
     """How many rows there are in all."""
 
 
-def label(dimension: str, value: str) -> str:
+def label(_: Language, dimension: str, value: str) -> str:
     """Return what a value is called."""
     if dimension == "country":
-        return world().names.get(value, value) or "Not known"
+        return _.country(value) if value else _("Not known")
     if dimension == "source":
-        return _SOURCES.get(source_name(value), source_name(value))
+        name = source_name(value)
+        return _.own(_SOURCES[name]) if name in _SOURCES else name
     if dimension == "hour":
         return f"{value}:00"
     if dimension in ("goal_source", "funnel"):
         return value.replace(BETWEEN, ": ")
     if dimension == "medium":
-        return _SOURCES.get(value, value.capitalize())
+        return _.own(_MEDIA.get(value, value.capitalize()))
     if dimension == "bot":
-        return _BOTS.get(value, value.capitalize())
-    return value or "Not known"
+        return _.own(_BOTS.get(value, value.capitalize()))
+    return value or _("Not known")
 
 
-_SOURCES: Final = {"direct": "Direct, or not told", "internal": "From this website", "ai-assistant": "AI assistants"}
+_SOURCES: Final = {"direct": N_("Direct, or not told"), "internal": N_("From this website"), "ai-assistant": N_("AI assistants")}
+_MEDIA: Final = {
+    **_SOURCES, "search": N_("Search"), "social": N_("Social"), "campaign": N_("Campaign"), "referral": N_("Referral"), "mail": N_("Mail"),
+    "other": N_("Other"),
+}  # fmt: skip
 _BOTS: Final = {
-    "ai-training": "AI crawlers, for training", "ai-assistant": "AI assistants, for somebody who asks", "search": "Search engines",
-    "monitoring": "Monitoring", "feed": "Feed readers", "library": "Programs and scripts", "other": "Other bots",
+    "ai-training": N_("AI crawlers, for training"), "ai-assistant": N_("AI assistants, for somebody who asks"),
+    "search": N_("Search engines"),
+    "monitoring": N_("Monitoring"), "feed": N_("Feed readers"), "library": N_("Programs and scripts"), "other": N_("Other bots"),
 }  # fmt: skip
 
 
@@ -102,14 +108,14 @@ class Card(NamedTuple):
     is_up: bool
 
 
-def cards(total: Row, before: Row) -> list[Card]:
+def cards(_: Language, total: Row, before: Row) -> list[Card]:
     """Return the five figures at the top."""
     return [
-        Card("Visitors", _number(total.visitors), *_change(total.visitors, before.visitors)),
-        Card("Visits", _number(total.visits), *_change(total.visits, before.visits)),
-        Card("Page views", _number(total.page_views), *_change(total.page_views, before.page_views)),
-        Card("Bounce rate", f"{total.bounce_rate:.0%}", *_points_more(total.bounce_rate, before)),
-        Card("Time of a visit", _duration(total.visit_seconds), *_change(total.visit_seconds, before.visit_seconds)),
+        Card(_("Visitors"), _number(total.visitors), *_change(total.visitors, before.visitors)),
+        Card(_("Visits"), _number(total.visits), *_change(total.visits, before.visits)),
+        Card(_("Page views"), _number(total.page_views), *_change(total.page_views, before.page_views)),
+        Card(_("Bounce rate"), f"{total.bounce_rate:.0%}", *_points_more(_, total.bounce_rate, before)),
+        Card(_("Time of a visit"), _duration(total.visit_seconds), *_change(total.visit_seconds, before.visit_seconds)),
     ]
 
 
@@ -128,12 +134,12 @@ def _change(now: float, then: float) -> tuple[str, bool]:
     return f"{(now - then) / then:+.0%}", now > then
 
 
-def _points_more(share: float, before: Row) -> tuple[str, bool]:
+def _points_more(_: Language, share: float, before: Row) -> tuple[str, bool]:
     """A share changes by percentage points."""
     if not before.visits:
         return "", False
     points_more = round(100 * share) - round(100 * before.bounce_rate)
-    return f"{points_more:+d} point{'' if abs(points_more) == 1 else 's'}", points_more > 0
+    return _.plural("%(signed)s point", "%(signed)s points", abs(points_more), signed=f"{points_more:+d}"), points_more > 0
 
 
 def points(rows: Sequence[Row]) -> list[tuple[str, int, int]]:

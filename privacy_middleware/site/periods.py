@@ -9,22 +9,32 @@ from urllib.parse import urlencode
 
 from ..collect.visitor import date_of, day_number
 from ..errors import PrivacyError
+from ..language import N_, Language
 
 LONGEST_DAYS: Final = 10 * 366
 NAMES: Final = {
-    "today": "Today",
-    "yesterday": "Yesterday",
-    "7d": "7 days",
-    "30d": "30 days",
-    "month": "This month",
-    "last-month": "Last month",
-    "12m": "12 months",
+    "today": N_("Today"),
+    "yesterday": N_("Yesterday"),
+    "7d": N_("7 days"),
+    "30d": N_("30 days"),
+    "month": N_("This month"),
+    "last-month": N_("Last month"),
+    "12m": N_("12 months"),
 }
 DEFAULT: Final = "30d"
 
 
 class Faulty(PrivacyError):
-    """An address names no period."""
+    """An address names no period; `text` says it in a language."""
+
+    def __init__(self, message: str, **values: object) -> None:
+        super().__init__(message % values)
+        self.message = message
+        self.values = values
+
+    def text(self, _: Language) -> str:
+        """Return the text in a language."""
+        return _(self.message, **self.values)
 
 
 class Period(NamedTuple):
@@ -34,11 +44,6 @@ class Period(NamedTuple):
     """One of `NAMES`, or "" if it was given by its days."""
     first: int
     last: int
-
-    @property
-    def title(self) -> str:
-        """What it is called."""
-        return NAMES.get(self.name, "") or span(self.first, self.last)
 
     @property
     def begins(self) -> str:
@@ -75,13 +80,13 @@ def read_period(query: Mapping[str, str], today: int) -> Period:
     if query.get("from") or query.get("to"):
         first, last = (_day(query.get(name) or query.get(other, "")) for name, other in (("from", "to"), ("to", "from")))
         if first > last:
-            raise Faulty("The first day is after the last. Swap them.")
+            raise Faulty(N_("The first day is after the last. Swap them."))
         if last - first > LONGEST_DAYS:
-            raise Faulty("That are more than ten years. Choose fewer days.")
+            raise Faulty(N_("That are more than ten years. Choose fewer days."))
         return Period("", first, last)
     name = query.get("period", DEFAULT)
     if name not in NAMES:
-        raise Faulty(f"There is no such period. Known are {', '.join(NAMES)}.")
+        raise Faulty(N_("There is no such period. Known are %(names)s."), names=", ".join(NAMES))
     return named(name, today)
 
 
@@ -102,22 +107,18 @@ def named(name: str, today: int) -> Period:
     return Period(name, day_number(first), day_number(last))
 
 
-def span(first: int, last: int) -> str:
+def span(_: Language, first: int, last: int) -> str:
     """Write a stretch of days as people do."""
-    return in_words(first) if first == last else f"{in_words(first)} to {in_words(last)}"
-
-
-def in_words(day: int) -> str:
-    """Write a day as people do."""
-    on = date_of(day)
-    return f"{on.day} {on:%B %Y}"
+    if first == last:
+        return _.day(date_of(first))
+    return _("%(first)s to %(last)s", first=_.day(date_of(first)), last=_.day(date_of(last)))
 
 
 def _day(text: str) -> int:
     try:
         found = date.fromisoformat(text)
     except ValueError:
-        raise Faulty("A day is written like 2026-05-01.") from None
+        raise Faulty(N_("A day is written like 2026-05-01.")) from None
     if not 1970 < found.year <= 2100:
-        raise Faulty("That is not within the years 1971 to 2100.")
+        raise Faulty(N_("That is not within the years 1971 to 2100."))
     return day_number(found)

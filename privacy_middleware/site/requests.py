@@ -6,8 +6,9 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Final, NamedTuple, TypeVar, cast
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as Call
@@ -32,8 +33,8 @@ from ..vault import normalise_email
 from ..waiting import answer_of, in_thread
 from .origin import is_same_origin
 from .package import package, shown
-from .pages import HEADERS, Pages, base_path
-from .visitor import NOT_OURS, UNREACHABLE, address_of, delete_hits, keep_choice, read_body
+from .pages import HEADERS, Pages, base_path, wished_language
+from .visitor import NO_CHOICE, NOT_OURS, UNREACHABLE, address_of, delete_hits, keep_choice, read_body
 
 Result = TypeVar("Result")
 MOST_BODY: Final = 12 * LONGEST_TEXT + 10_000
@@ -127,7 +128,7 @@ class RequestPages:
     async def _take(self, call: Call) -> Response:
         """Take a request: the same work, and the same answer, whether or not anything is held."""
         if not is_same_origin(call, self.office.settings.base_url):
-            return self.pages.say(NOT_OURS, 403)
+            return self.pages.say(self.pages.language_of(call)(NOT_OURS), 403)
         sent = await _fields(call, most=MOST_BODY)
         try:
             asked = self._read(call, sent, await self._signed_in(call))
@@ -143,24 +144,23 @@ class RequestPages:
             return await self._go_on(call, place, token, refuse=asked.kind == "objection")
         return _see(call, "sent")
 
-    @staticmethod
-    def _read(call: Call, sent: Mapping[str, str], signed_in: str) -> Asked:
+    def _read(self, call: Call, sent: Mapping[str, str], signed_in: str) -> Asked:
+        _ = self.pages.language_of(call)
         kind, text = sent.get("kind", ""), sent.get("text", "").strip()
         if kind not in REQUEST_KINDS:
-            raise Faulty("Please choose what you would like to ask for.")
+            raise Faulty(_("Please choose what you would like to ask for."))
         email = signed_in or normalise_email(sent.get("email", ""))
         if signed_in and normalise_email(sent.get("email", signed_in)) != signed_in:
-            raise Faulty(f"You are signed in as {signed_in}. To ask for another address, sign out first.")
+            raise Faulty(_("You are signed in as %(email)s. To ask for another address, sign out first.", email=signed_in))
         if not email or not (signed_in or is_mailable(email)):
-            raise Faulty("Please write your e-mail address, like name@example.org.")
+            raise Faulty(_("Please write your e-mail address, like name@example.org."))
         if kind == "complaint" and not text:
-            raise Faulty("Please write your question or complaint.")
+            raise Faulty(_("Please write your question or complaint."))
         if kind != "complaint" and text:
             raise Faulty("Your text would not be read with this request. Choose “Ask or complain” to send it, or leave it empty.")
         if len(text) > LONGEST_TEXT:
-            raise Faulty(f"Please shorten your text to {LONGEST_TEXT} characters.")
-        language = call.headers.get("accept-language", "en").split(",")[0].split(";")[0].split("-")[0].strip().lower()
-        who = Particulars(email, language if language.isascii() and language.isalpha() and len(language) <= 3 else "en", text)
+            raise Faulty(_("Please shorten your text to %(number)s characters.", number=LONGEST_TEXT))
+        who = Particulars(email, _.code, text)
         return Asked(cast("Kind", kind), who, is_proven=bool(signed_in))
 
     def _open(self, store: SQLiteStore, call: Call, asked: Asked) -> tuple[int, str, str]:
@@ -213,7 +213,7 @@ class RequestPages:
         chosen = (await _fields(call, most=MOST_BODY)).get("kind", "")
         kind = _other_kind(chosen)
         if chosen and kind is None:
-            return self.pages.say("The form was sent without a choice. Go back, and press one of the buttons.", 400)
+            return self.pages.say(self.pages.language_of(call)(NO_CHOICE), 400)
 
         def act(store: SQLiteStore) -> tuple[str, str, Kind] | None:
             with store.transaction():
@@ -281,7 +281,15 @@ class RequestPages:
     def _overview_page(
         self, call: Call, opened: Opened, *, overview: Overview | None = None, slow: bool = False, status: int = 200
     ) -> Response:
-        return self._page(call, "overview.html", status=status, opened=opened, overview=overview, slow=slow, shown=shown)
+        return self._page(
+            call,
+            "overview.html",
+            status=status,
+            opened=opened,
+            overview=overview,
+            slow=slow,
+            shown=partial(shown, self.pages.language_of(call)),
+        )
 
     async def _download(self, call: Call, opened: Opened, found: Overview) -> Response:
         def take_one(store: SQLiteStore) -> bool:
@@ -328,6 +336,7 @@ class RequestPages:
         return self._page(call, "correct.html", status=status, sheets=found, **values)
 
     async def _edit(self, call: Call, opened: Opened, sent: Mapping[str, str]) -> Response:
+        _ = self.pages.language_of(call)
         note = sent.get("note", "").strip()
         wrong = await self._from_sources(lambda store: read_edits(self.office, store, opened.request, sent, now=self._now()))
         if wrong is None:
@@ -335,9 +344,11 @@ class RequestPages:
         if wrong.faults:
             return await self._sheets(call, opened, sent=sent, wrong=wrong)
         if len(note) > LONGEST_TEXT:
-            return await self._sheets(call, opened, sent=sent, fault=f"Please shorten your text to {LONGEST_TEXT} characters.")
+            return await self._sheets(
+                call, opened, sent=sent, fault=_("Please shorten your text to %(number)s characters.", number=LONGEST_TEXT)
+            )
         if not wrong.edits and not note:
-            return await self._sheets(call, opened, sent=sent, fault="Nothing is changed yet. Change a value, or write what is wrong.")
+            return await self._sheets(call, opened, sent=sent, fault=_("Nothing is changed yet. Change a value, or write what is wrong."))
 
         def act(store: SQLiteStore) -> str | None:
             with store.transaction():
@@ -390,7 +401,8 @@ class RequestPages:
                     if action == "lift":
                         requests.lift(self.office, store, opened.request, actor=PERSON, now=self._now())
             except OutOfTurn:
-                return "That can no longer be done."
+                _ = self.pages.language_of(call)
+                return _("That can no longer be done.")
         return ""
 
     def _status_page(self, call: Call, request: Request, in_force: bool, *, fault: str = "") -> Response:  # noqa: FBT001 - a fact of the request
@@ -464,5 +476,7 @@ def _other_kind(kind: str) -> Kind | None:
 
 
 def _see(call: Call, place: str) -> Response:
-    """Lead to another of these pages; reloading that does nothing twice."""
-    return RedirectResponse(f"{base_path(call)}/requests/{place}", 303, HEADERS)
+    """Lead to another of these pages, in the language that was chosen; reloading that does nothing twice."""
+    wished = wished_language(call)
+    chosen = f"?lang={quote(wished)}" if wished else ""
+    return RedirectResponse(f"{base_path(call)}/requests/{place}{chosen}", 303, HEADERS)

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from .. import access
 from ..access import ROLES, Role
 from ..errors import PrivacyError
+from ..language import N_
 from ..privacy import Privacy
 from ..record.submissions import root_key
 from ..rights import audit, mails
@@ -62,7 +63,7 @@ class SignIn:
             if role == "officer" and own != "officer":
                 return self.pages.unlisted(self.pages.render(request, "owner/forbidden.html", status=403, role=own))
             if request.method == "POST" and not is_same_origin(request, self.privacy.settings.base_url):
-                return self.pages.say(NOT_OURS, 403)
+                return self.pages.say(self.pages.language_of(request)(NOT_OURS), 403)
             try:
                 return self.pages.unlisted(await page(request, own))
             except UNREACHABLE:
@@ -138,13 +139,15 @@ class SignIn:
                 return access.may_try(store, self._root(store), network, now=self._now())
 
         if not await self._in_store(count):
-            return self._form(request, status=429, fault="There were too many tries. Please wait an hour.")
+            return self._form(
+                request, status=429, fault=self.pages.language_of(request)(N_("There were too many tries. Please wait an hour."))
+            )
         if "mail" in sent and self._can_mail:
             await self._in_store(self._mail_link)
             return self._form(request, sent=True)
         stored, password = self.privacy.settings.owner_password_hash, sent.get("password", "")
         if not stored or not await in_thread(lambda: access.is_password(password, stored)):
-            return self._form(request, status=403, fault="This is not the password.")
+            return self._form(request, status=403, fault=self.pages.language_of(request)(N_("This is not the password.")))
         return await self._begin(request, "officer")
 
     def _mail_link(self, store: SQLiteStore) -> None:
@@ -163,7 +166,7 @@ class SignIn:
                 status = 200 if holds else 404
                 return self.pages.private(self.pages.render(request, "owner/link.html", status=status, holds=holds))
             if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):  # the browser hides the Origin here
-                return self.pages.say(NOT_OURS, 403)
+                return self.pages.say(self.pages.language_of(request)(NOT_OURS), 403)
             cookie = await self._in_store(lambda store: self._redeem(store, token))
         except (*UNREACHABLE, PrivacyError):
             return self.pages.busy(request)

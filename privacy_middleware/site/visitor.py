@@ -14,6 +14,7 @@ from starlette.routing import Route
 from ..collect.choice import ALLOWED, COOKIE, REFUSED, Choice, choice_cookie, kept_choice, read_choice, stale_cookie
 from ..collect.visitor import client_address, date_of, identity_of
 from ..errors import StoreError, VaultError
+from ..language import N_
 from ..privacy import Privacy
 from ..record.recorder import Seen
 from ..waiting import answer_of
@@ -21,7 +22,8 @@ from .origin import is_same_origin
 from .pages import Pages
 
 UNREACHABLE: Final = (TimeoutError, StoreError, VaultError, sqlite3.Error)
-NOT_OURS: Final = "This form must be sent from this website's own page."
+NOT_OURS: Final = N_("This form must be sent from this website's own page.")
+NO_CHOICE: Final = N_("The form was sent without a choice. Go back, and press one of the buttons.")
 
 
 def visitor_routes(privacy: Privacy, pages: Pages) -> list[Route]:
@@ -49,10 +51,10 @@ class VisitorPages:
     async def _choose(self, request: Request) -> Response:
         """Keep the visitor's choice in a cookie; a refusal also deletes what is recorded under their pseudonyms."""
         if not is_same_origin(request, self.privacy.settings.base_url):
-            return self.pages.say(NOT_OURS, 403)
+            return self.pages.say(self.pages.language_of(request)(NOT_OURS), 403)
         answer = parse_choice(await read_body(request, most=1000) or b"")
         if answer is None:
-            return self.pages.say("The form was sent without a choice. Go back, and press one of the buttons.", 400)
+            return self.pages.say(self.pages.language_of(request)(NO_CHOICE), 400)
         deleted = await delete_hits(request, self.privacy) if answer == REFUSED else None
         done = {"answer": answer, "deleted": deleted}
         response = self._choice_page(request, Choice(answer, self._choice(request).signal), done=done)
@@ -71,10 +73,10 @@ class VisitorPages:
 
     async def _erase_my_browser(self, request: Request) -> Response:
         if not is_same_origin(request, self.privacy.settings.base_url):
-            return self.pages.say(NOT_OURS, 403)
+            return self.pages.say(self.pages.language_of(request)(NOT_OURS), 403)
         action = {b"action=erase": "erase", b"action=refuse": "refuse"}.get((await read_body(request, most=1000) or b"").strip())
         if action is None:
-            return self.pages.say("The form was sent without a choice. Go back, and press one of the buttons.", 400)
+            return self.pages.say(self.pages.language_of(request)(NO_CHOICE), 400)
         deleted = await delete_hits(request, self.privacy)
         if deleted is None:
             return self.pages.busy(request)

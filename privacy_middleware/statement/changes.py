@@ -141,8 +141,6 @@ def _of_rights(_: Language, facts: Facts) -> Iterator[tuple[str, Point]]:
     hours = _.plural("one hour", "%(number)s hours", facts.erasure_delay) if facts.erasure_delay else ""
     yield "erasure delay", Point(_("Time to call an erasure off"), hours)
     yield "https", Point(_("Transmission"), _("encrypted (HTTPS)") if facts.https else _("not encrypted"))
-    ways = {"link": _("a link"), "password": _("a password"), "host": _("this website's own accounts")}
-    yield "sign in", Point(_("How we sign in to the figures"), _.listed(ways[way] for way in facts.owner_signs_in))
 
 
 def _of_words(_: Language, facts: Facts) -> Iterator[tuple[str, Point]]:

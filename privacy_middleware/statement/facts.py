@@ -52,8 +52,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     erasure_delay: int = 0
     """Hours."""
     https: bool = False
-    owner_signs_in: tuple[str, ...] = ()
-    """How those who run the website get to the figures: `link`, `password`, `host`."""
     text: StatementText = StatementText()
     own: dict[str, dict[str, str]] = {}
     """The owner's sections: Markdown by name and language ("" is the owner's default)."""
@@ -72,7 +70,6 @@ def facts_of(
     rules: Rules,
     *,
     sources: Iterable[str] = (),
-    host_authorizes: bool = False,
     own: dict[str, dict[str, str]] | None = None,
     catalogues: dict[str, str] | None = None,
 ) -> Facts:
@@ -103,7 +100,6 @@ def facts_of(
         review=tuple(sorted(settings.review)),
         erasure_delay=settings.erasure_delay,
         https=settings.base_url.startswith("https://"),
-        owner_signs_in=("link", *(["password"] if settings.owner_password_hash else []), *(["host"] if host_authorizes else [])),
         text=declaration.statement,
         own=own or {},
         catalogues=catalogues or {},

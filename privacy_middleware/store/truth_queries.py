@@ -8,8 +8,8 @@ TABLES: Final = "/* truth.tables */ SELECT name FROM sqlite_master WHERE type = 
 COLUMNS: Final = "/* truth.tables */ SELECT name FROM pragma_table_info(:name) ORDER BY cid"
 
 _OF_HITS: Final = """SELECT COUNT(*) AS hits,
-    COUNT(visitor) AS visitor,
-    COUNT(address) AS address,
+    COUNT(hit.visitor) AS visitor,
+    COUNT(hit.address) AS address,
     SUM(page.path <> '' OR hit.method <> 0 OR hit.kind <> 8) AS page,
     SUM(page.site <> '') AS site,
     SUM(hit.status <> 0 OR hit.aborted <> 0) AS status,
@@ -20,7 +20,7 @@ _OF_HITS: Final = """SELECT COUNT(*) AS hits,
     SUM(hit.country <> '') AS country,
     SUM(hit.sent <> 0) AS bytes,
     SUM(hit.duration <> 0) AS duration,
-    SUM(length(address) IN (4, 16)) AS full_addresses,
+    SUM(length(hit.address) IN (4, 16)) AS full_addresses,
     MIN(hit.day) AS first
 FROM hit JOIN page ON page.id = hit.page JOIN source ON source.id = hit.source JOIN campaign ON campaign.id = hit.campaign
 JOIN agent ON agent.id = hit.agent JOIN language ON language.id = hit.language"""
