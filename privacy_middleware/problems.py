@@ -47,9 +47,9 @@ def _request_problems(privacy: Privacy, asked: Sequence[Request], *, mails: int,
 def _store_problems(privacy: Privacy, store: SQLiteStore) -> list[str]:
     found = []
     if not _is_writable(privacy.store.path):
-        found.append(f"{privacy.store.path} or its folder cannot be written: nothing is recorded; mend the permissions")
+        found.append(f"{_near(privacy.store.path)} or its folder cannot be written: nothing is recorded; mend the permissions")
     if privacy.store.path.stat().st_mode & 0o077:
-        found.append(f"{privacy.store.path} can be read by other accounts than its own; `chmod 600` it")
+        found.append(f"{_near(privacy.store.path)} can be read by other accounts than its own; `chmod 600` it")
     now, settings = int(time.time() * 1000), privacy.settings
     salts, purged = sorted(store.live_salts()), store.mark("purged")
     first = store.rows(queries.HITS_STORED)[0]["first"]
@@ -60,7 +60,7 @@ def _store_problems(privacy: Privacy, store: SQLiteStore) -> list[str]:
         found.append("a salt is older than yesterday's; is the app running? Else run `privacy-middleware purge`")
     found += _vault_problems(privacy, store)
     found += [
-        f"{path} is a damaged copy; read what you can, then delete it: it holds visits, and what people sent"
+        f"{_near(path)} is a damaged copy; read what you can, then delete it: it holds visits, and what people sent"
         for path in privacy.store.set_asides()
     ]
     if not privacy.declaration.controller.name:
@@ -73,7 +73,7 @@ def _vault_problems(privacy: Privacy, store: SQLiteStore) -> list[str]:
     waiting = privacy.spool.waiting()
     if waiting:
         found.append(
-            f"{len(waiting)} submissions wait in {privacy.spool.folder} for the database; does the app run, with all its secret keys?"
+            f"{len(waiting)} submissions wait in {_near(privacy.spool.folder)} for the database; does the app run, with all its secret keys?"
         )
     try:
         privacy.keys.check_store(store)
@@ -84,3 +84,8 @@ def _vault_problems(privacy: Privacy, store: SQLiteStore) -> list[str]:
 
 def _is_writable(path: Path) -> bool:
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _near(path: Path) -> Path:
+    """Name a path as one from the working folder, if it is in it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

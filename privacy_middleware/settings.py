@@ -321,6 +321,9 @@ def _shown(setting: Setting, value: Any) -> str:
         return f"*** ({len(value)} given)" if isinstance(value, tuple) and value else "***" if value else ""
     if setting.name == "forms":
         return ",".join(str(form.get("name")) for form in value or ())
+    if setting.name == "database_url":
+        path = Path(value.removeprefix("sqlite:///"))
+        return f"sqlite:///{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}"
     if setting.name == "signals":
         return ",".join(f"{name}={'refuse' if on else 'ignore'}" for name, on in value.items())
     if setting.name == "erasure_delay":

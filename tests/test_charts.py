@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from privacy_middleware.language import english
 from privacy_middleware.site.charts import HEIGHT, SHADES, WIDEST, WIDTH, chart, shades, short, world
 
 amounts = st.integers(0, 10**12)
@@ -15,7 +16,7 @@ points = st.lists(st.tuples(st.text(max_size=10), amounts, amounts), max_size=12
 
 @given(points)
 def test_every_shape_stays_within_its_frame(given_points: list[tuple[str, int, int]]) -> None:
-    drawn = chart(given_points)
+    drawn = chart(english(), given_points)
     assert len(drawn.columns) == len(given_points)
     for column in drawn.columns:
         assert 0 <= column.x <= column.x + column.width <= WIDTH + 0.2
@@ -30,14 +31,14 @@ def test_every_shape_stays_within_its_frame(given_points: list[tuple[str, int, i
 
 @given(points)
 def test_a_column_is_as_high_as_its_amount(given_points: list[tuple[str, int, int]]) -> None:
-    drawn = chart(given_points)
+    drawn = chart(english(), given_points)
     for column in drawn.columns:
         assert column.height == pytest.approx(HEIGHT * column.amount / drawn.top, abs=0.06)
 
 
 @given(points)
 def test_columns_do_not_touch_and_stand_in_order(given_points: list[tuple[str, int, int]]) -> None:
-    columns = chart(given_points).columns
+    columns = chart(english(), given_points).columns
     assert [column.label for column in columns] == [label for label, *_ in given_points]
     for one, following in pairwise(columns):
         assert one.x + one.width < following.x + 0.15
@@ -45,7 +46,7 @@ def test_columns_do_not_touch_and_stand_in_order(given_points: list[tuple[str, i
 
 @given(amounts)
 def test_the_scale_reaches_just_above_the_most_and_its_half_is_a_whole_number(most: int) -> None:
-    top = chart([("x", most, 0)]).top
+    top = chart(english(), [("x", most, 0)]).top
     assert max(1, most) <= top <= max(2, 2 * most)
     assert top % 2 == 0
     assert len(str(top).rstrip("0")) == 1
@@ -56,12 +57,12 @@ def test_the_scale_reaches_just_above_the_most_and_its_half_is_a_whole_number(mo
     [(0, 2), (1, 2), (2, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 20), (29, 30), (31, 40), (61, 80), (81, 100), (999, 1000)],
 )
 def test_the_scale_ends_with_a_number_that_reads_well(most: int, top: int) -> None:
-    assert chart([("x", 0, most)]).top == top
+    assert chart(english(), [("x", 0, most)]).top == top
 
 
 def test_without_points_there_is_an_empty_chart() -> None:
-    assert chart([])[0] == []
-    assert chart([]).line == ""
+    assert chart(english(), [])[0] == []
+    assert chart(english(), []).line == ""
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_without_points_there_is_an_empty_chart() -> None:
     [("2026-05-04", "4 May"), ("2026-05", "May 2026"), ("2026-13", "2026-13"), ("x", "x"), ("", ""), ("1234567", "1234567")],
 )
 def test_labels_below_are_short(label: str, text: str) -> None:
-    assert short(label) == text
+    assert short(english(), label) == text
 
 
 def test_the_map_has_an_outline_for_every_code_and_a_name_for_every_outline() -> None:

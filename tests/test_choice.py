@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privacy_middleware.collect.choice import ALLOWED, CHOICE_HEADERS, COOKIE, REFUSED, SECURE_COOKIE, Choice, Kept, choice_cookie, kept_choice, read_choice
+from privacy_middleware.collect.choice import (
+    ALLOWED,
+    CHOICE_HEADERS,
+    COOKIE,
+    REFUSED,
+    SECURE_COOKIE,
+    Choice,
+    Kept,
+    choice_cookie,
+    kept_choice,
+    read_choice,
+)
 
 BOTH = {"gpc": True, "dnt": True}
 VERSION = "1a2b3c4d"

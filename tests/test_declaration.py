@@ -106,7 +106,7 @@ def test_each_visit_item_is_told_in_plain_words_with_an_example():
         ("[[purposes]]\nname = 'x'\ntext = 'y'", ["missing required field `legal_basis`", "at purposes[0]", "README"]),
         ("[purposes]\nname = 'x'", ["Expected `array`, got `object`", "at purposes", "README"]),
         ("[[recipients]]\nname = 'x'", ["missing required field `purpose`", "at recipients[0]", "README"]),
-        ("[cookies]\nall = true", ["unknown field `cookies`", "at the top level", "README"]),
+        ("[kookies]\nall = true", ["unknown field `kookies`", "at the top level", "README"]),
         ("controller = 'me'", ["Expected `object`, got `str`", "at controller", "README"]),
         ("[statement]\nintroduction = ['a']", ["Expected `str`, got `array`", "at statement.introduction", "README"]),
         ("[visits]\nitems = 'time'", ["Expected `array`, got `str`", "at visits.items", "README"]),

@@ -57,7 +57,9 @@ introduction = "Our *own* words <script>alert(1)</script> [link](javascript:aler
 def statement(**keywords: Any) -> str:
     found, document = load_settings(keywords, {})
     declaration = load_declaration(document)
-    return "\n".join(repr(section) for section in write_statement(Languages().get("en"), facts_of(declaration, found, rules_of(found, declaration))))
+    return "\n".join(
+        repr(section) for section in write_statement(Languages().get("en"), facts_of(declaration, found, rules_of(found, declaration)))
+    )
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import HTTPConnection, Request
@@ -94,7 +94,8 @@ class Pages:
             bare, hash_, fragment = path.partition("#")
             return f"{base}{bare}{('&' if '?' in bare else '?') + chosen if chosen else ''}{hash_}{fragment}"
 
-        others = [self.languages.name_of(code) for code in self.languages.codes]
+        query = {name: value for name, value in request.query_params.items() if name != "lang"}
+        others = [(*self.languages.name_of(code), urlencode({**query, "lang": code})) for code in self.languages.codes]
         text = self._environment(language).get_template(template).render(base=base, url=url, languages=others, **values)
         headers = {**HEADERS, "content-language": language.code, "link": f'<{base}/>; rel="privacy-policy"'}
         return HTMLResponse(text, status, {**headers, "vary": "accept-language"})
