@@ -73,7 +73,8 @@ def _vault_problems(privacy: Privacy, store: SQLiteStore) -> list[str]:
     waiting = privacy.spool.waiting()
     if waiting:
         found.append(
-            f"{len(waiting)} submissions wait in {_near(privacy.spool.folder)} for the database; does the app run, with all its secret keys?"
+            f"{len(waiting)} submissions wait in {_near(privacy.spool.folder)} for the database; "
+            "does the app run, with all its secret keys?"
         )
     try:
         privacy.keys.check_store(store)

@@ -10,10 +10,10 @@ from starlette.testclient import TestClient
 
 from privacy_middleware import PrivacyMiddleware
 from privacy_middleware.declaration import VISIT_ITEMS, Declaration, Visits, load_declaration
+from privacy_middleware.language import Languages
 from privacy_middleware.privacy import rules as rules_of
 from privacy_middleware.record.recorder import Recorder
 from privacy_middleware.settings import load_settings
-from privacy_middleware.language import Languages
 from privacy_middleware.statement.facts import facts_of
 from privacy_middleware.statement.text import write_statement
 from privacy_middleware.store.sqlite import SQLiteStore

@@ -1,7 +1,7 @@
 """Brings the catalogues in privacy_middleware/translations up to date with the texts in the code: `python tools/catalogues.py [da …]`.
 
-Messages that the code has no longer are dropped, new ones are added without a translation. `--check` changes nothing, and exits with 1
-if a catalogue is out of date or lacks a translation; `--missing da` prints what lacks one, as JSON. It needs Babel only.
+Messages that the code has no longer are dropped, new ones are added without a translation: nothing is guessed. `--check` changes nothing,
+names what is out of date or lacks a translation, and exits with 1 if anything does; `--missing da` prints what lacks one, as JSON.
 """
 
 from __future__ import annotations
@@ -50,8 +50,11 @@ def updated(code: str, messages: Catalog) -> Catalog:
         if not message.id:
             continue
         known = before.get(message.id)
-        translation = known.string if known is not None and isinstance(known.string, tuple) == isinstance(message.id, tuple) else ""
-        catalog.add(message.id, translation, locations=message.locations, flags=message.flags)
+        if known is None or isinstance(known.string, tuple) != isinstance(message.id, tuple):
+            catalog.add(message.id, "", locations=message.locations, flags=message.flags)
+            continue
+        flags = {*message.flags, *(["fuzzy"] if known.fuzzy else [])}  # a mark of the translator's, which counts as missing
+        catalog.add(message.id, known.string, locations=message.locations, flags=flags, user_comments=known.user_comments)
     return catalog
 
 
@@ -62,6 +65,7 @@ def text_of(catalog: Catalog) -> bytes:
     header = [
         'msgid ""',
         'msgstr ""',
+        '"Project-Id-Version: privacy-middleware\\n"',
         f'"Language: {catalog.locale}\\n"',
         '"MIME-Version: 1.0\\n"',
         '"Content-Type: text/plain; charset=utf-8\\n"',
@@ -74,10 +78,24 @@ def text_of(catalog: Catalog) -> bytes:
 
 
 def missing(catalog: Catalog) -> Iterator[tuple[str, ...] | str]:
-    """Yield the messages without a translation."""
+    """Yield the messages without a translation, or with one that is marked as fuzzy."""
     for message in catalog:
-        if message.id and not all(message.string if isinstance(message.string, tuple) else (message.string,)):
+        if message.id and (message.fuzzy or not all(message.string if isinstance(message.string, tuple) else (message.string,))):
             yield message.id
+
+
+def outdated(code: str, catalog: Catalog) -> list[str]:
+    """Say in what the file of a language differs from what it should be."""
+    path = FOLDER / f"{code}.po"
+    if not path.exists():
+        return ["there is no catalogue"]
+    if path.read_bytes() == text_of(catalog):
+        return []
+    before = {message.id for message in read_po(io.BytesIO(path.read_bytes()), locale=code) if message.id}
+    after = {message.id for message in catalog if message.id}
+    found = [f"not in it: {message!r}" for message in sorted(after - before, key=str)]
+    found += [f"not in the code: {message!r}" for message in sorted(before - after, key=str)]
+    return found or ["its files or its order changed"]
 
 
 def main() -> int:
@@ -90,15 +108,15 @@ def main() -> int:
     messages, wrong = template(), 0
     for code in given.languages:
         catalog = updated(code, messages)
-        path, text, lacking = FOLDER / f"{code}.po", text_of(catalog), list(missing(catalog))
+        lacking = list(missing(catalog))
         if given.missing:
             json.dump(lacking, sys.stdout, ensure_ascii=False, indent=0)
         elif given.check:
-            stale = not path.exists() or path.read_bytes() != text
-            wrong += stale + bool(lacking)
-            sys.stdout.write(f"{code}: {'out of date; ' if stale else ''}{len(lacking)} of {len(catalog)} messages lack a translation\n")
+            faults = [*outdated(code, catalog), *(f"not translated: {message!r}" for message in lacking)]
+            wrong += len(faults)
+            sys.stdout.writelines(f"{code}: {fault}\n" for fault in faults)
         else:
-            path.write_bytes(text)
+            (FOLDER / f"{code}.po").write_bytes(text_of(catalog))
             sys.stdout.write(f"{code}: {len(catalog)} messages, {len(lacking)} without a translation\n")
     return int(wrong > 0)
 

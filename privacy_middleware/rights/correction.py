@@ -36,6 +36,7 @@ class Value(msgspec.Struct, frozen=True):
     name: str
     label: str
     text: str
+    kept: Kept = ""
     choices: tuple[str, ...] = ()
     is_long: bool = False
     hint: str = ""
@@ -166,11 +167,11 @@ def _value(stored: Stored, form: Form | None, name: str, number: int, kept: Kept
     field = form.fields.get(name) if form else None
     label = field.label if field and field.label else name
     if field is None or not _is_editable(field, kept):
-        return Value("", label, in_words(kept))
+        return Value("", label, in_words(kept), kept)
     text = _lines(str(kept))
     choices = field.choices if not field.choices or text in field.choices else (text, *field.choices)
     is_long = len(text) > SHORT_VALUE or "\n" in text or field.treatment == "redact"
-    return Value(_key(stored, name, number), label, text, choices, is_long, _hint(field))
+    return Value(_key(stored, name, number), label, text, kept, choices, is_long, _hint(field))
 
 
 def _hint(field: Field) -> str:

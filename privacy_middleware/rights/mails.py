@@ -55,7 +55,9 @@ COMPLAIN: Final = N_(
 )
 
 
-TO_PERSON: Final = ("confirm", "received", "ready", "fulfilled", "receipt", "refused", "extended", "lifted")
+TO_PERSON: Final = (
+    N_("confirm"), N_("received"), N_("ready"), N_("fulfilled"), N_("receipt"), N_("refused"), N_("extended"), N_("lifted"),
+)  # fmt: skip
 """The kinds of mail that go to people; the others go to the owner."""
 
 
@@ -73,7 +75,7 @@ def confirm(office: Office, kind: str, who: Particulars, link: str) -> Mail:
         "confirm",
         who,
         _("Please confirm your request"),
-        _(_SOMEBODY_ASKED[kind], site=office.site),
+        _(_SOMEBODY_ASKED[kind], site=_.own(office.site)),
         _("If it was you, please open this page and press the button there. The link holds for 24 hours."),
         Link(link),
         _("If it was not you, you need not do anything: without the button nothing happens."),
@@ -130,7 +132,7 @@ def receipt(office: Office, who: Particulars, *, submissions: int, outcomes: Map
     amounts = {_("What you sent us"): submissions}
     amounts |= {_.own(name): one.amount for name, one in outcomes.items() if isinstance(one, Erased)}
     gone = "; ".join(f"{name}: {amount}" for name, amount in amounts.items() if amount)
-    reasons = [f"{_.own(name)}: {one.reason}" for name, one in outcomes.items() if isinstance(one, Kept)]
+    reasons = [f"{_.own(name)}: {_.own(one.reason)}" for name, one in outcomes.items() if isinstance(one, Kept)]
     return _to_person(
         office, "receipt", who, _("Your data are erased"),
         _("Your data are erased, as you asked."),
@@ -169,7 +171,7 @@ def lifted(office: Office, __: Request, who: Particulars) -> Mail:
 
 
 def _told(_: Language, names: Sequence[str]) -> str:
-    return _("We also tell those who got data from us: %(names)s.", names=", ".join(names)) if names else ""
+    return _("We also tell those who got data from us: %(names)s.", names=", ".join(map(_.own, names))) if names else ""
 
 
 # --- to the owner ----------------------------------------------------------------------------------------------------------
@@ -268,7 +270,7 @@ def lost(office: Office, kind: str, id_: bytes | None) -> Mail:
         _(
             "A mail to a person (%(kind)s) was given up: the address does not take it, or none could be sent for too long. If the "
             "request is still open, reach the person in another way.",
-            kind=kind,
+            kind=_.own(kind),
         ),
         *(_commands(_, id_) if id_ else ()),
     )
@@ -286,7 +288,7 @@ def tell_recipients(office: Office, kind: str, who: Particulars, *, names: Seque
             "told (GDPR art. 19): %(names)s. The person was told that you do so. Then please delete this mail.",
             kind=_(NAMES[kind]),
             email=who.email,
-            names=", ".join(names),
+            names=", ".join(map(_.own, names)),
         ),
     )
 
@@ -296,14 +298,15 @@ def _commands(_: Language, id_: bytes) -> tuple[str, ...]:
 
 
 def _to_owner(office: Office, kind: str, subject: str, *paragraphs: str) -> Mail:
-    return _write(kind, office.owner, f"{subject} ({office.site})", _of_owner(office).code, paragraphs)
+    _ = _of_owner(office)
+    return _write(kind, office.owner, f"{subject} ({_.own(office.site)})", _.code, paragraphs)
 
 
 def _to_person(office: Office, kind: str, who: Particulars, subject: str, *paragraphs: str) -> Mail:
     page = office.page("")
     _ = _of(office, who)
-    end = [_("%(site)s, privacy statement:", site=office.site), Link(page)] if page else [office.site]
-    return _write(kind, who.email, f"{subject} ({office.site})", _.code, [*paragraphs, *end])
+    end = [_("%(site)s, privacy statement:", site=_.own(office.site)), Link(page)] if page else [_.own(office.site)]
+    return _write(kind, who.email, f"{subject} ({_.own(office.site)})", _.code, [*paragraphs, *end])
 
 
 def _of(office: Office, who: Particulars) -> Language:

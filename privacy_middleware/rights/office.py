@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..declaration import Declaration
-from ..language import Language, Languages
+from ..language import N_, Language, Languages
 from ..mail import Send, ascii_address
 from ..record.spool import Spool
 from ..settings import Settings
@@ -43,8 +43,8 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def site(self) -> str:
-        """What the site is called in mails."""
-        return self.declaration.controller.name or urlsplit(self.settings.base_url).hostname or "this website"
+        """What the site is called in mails; where nothing names it, an English text that the catalogues have."""
+        return self.declaration.controller.name or urlsplit(self.settings.base_url).hostname or N_("this website")
 
     @property
     def owner(self) -> str:

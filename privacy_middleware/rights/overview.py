@@ -47,6 +47,7 @@ _WORDS: Final = (
     N_("overview"), N_("correction"), N_("erasure"), N_("restriction"), N_("objection"), N_("complaint"),
     N_("received"), N_("awaiting confirmation"), N_("confirmed"), N_("in review"), N_("fulfilled"), N_("refused"), N_("withdrawn"),
     N_("expired"),
+    N_("download"), N_("api"), N_("asset"), N_("error"), N_("redirect"), N_("part"), N_("other"),
     N_("accepted"), N_("invalid"), N_("failed"), N_("statistics"), N_("answer"), N_("newsletter"), N_("personalised content"),
     N_("questionnaire"),
 )  # fmt: skip
@@ -63,10 +64,17 @@ class Part(msgspec.Struct, frozen=True):
     name: str
     title: str
     rows: tuple[Row, ...]
+    as_of: str = ""
+    """When it was asked of a source, if that was before."""
 
     def __repr__(self) -> str:
         """Without values: it may end up in a log or a traceback."""
         return f"Part({self.name!r}, {len(self.rows)} rows)"
+
+    @property
+    def heading(self) -> str:
+        """Return the title, with the time if it was asked before, for programs."""
+        return f"{self.title}, as of {self.as_of}" if self.as_of else self.title
 
 
 class Overview(msgspec.Struct, frozen=True):
@@ -85,7 +93,7 @@ class Overview(msgspec.Struct, frozen=True):
     @property
     def counts(self) -> dict[str, int]:
         """How much there is of each kind, by its title."""
-        return {part.title: len(part.rows) for part in self.parts}
+        return {part.heading: len(part.rows) for part in self.parts}
 
 
 def gather(office: Office, store: SQLiteStore, request: Request, *, now: int) -> Overview:
@@ -212,8 +220,8 @@ def _from_sources(office: Office, store: SQLiteStore, request: Request, who: Par
             logger.error("the data source %r could not be read (%s)", source.name, place_of(error))  # noqa: TRY400 - its text may hold values
             missing.append(source.name)
             continue
-        as_of = f", as of {_instant(step['made'], office.settings.zone)[:16].replace('T', ', ')}" if step else ""
-        parts.append(Part(f"source_{number}", source.name + as_of, tuple(rows)))
+        as_of = _instant(step["made"], office.settings.zone)[:16].replace("T", ", ") if step else ""
+        parts.append(Part(f"source_{number}", source.name, tuple(rows), as_of))
     return parts, missing
 
 

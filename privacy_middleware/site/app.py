@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
@@ -20,7 +20,7 @@ from .desk import DeskPages
 from .figures import FiguresPages
 from .metrics import Metrics
 from .owner import OwnerPages
-from .pages import HEADERS, Pages, base_path
+from .pages import HEADERS, Pages, base_path, wished_language
 from .requests import request_routes
 from .sign_in import SignIn
 from .statement import statement_routes
@@ -111,7 +111,8 @@ def make_site(privacy: Privacy) -> ASGIApp:
         if scope["path"] != scope["root_path"]:
             await app(scope, receive, send)
             return
-        redirect = RedirectResponse(base_path(Request(scope)) + "/", 308, HEADERS)
+        chosen = f"?lang={quote(wished)}" if (wished := wished_language(connection)) else ""
+        redirect = RedirectResponse(f"{base_path(connection)}/{chosen}", 308, HEADERS)
         await redirect(scope, receive, send)
 
     return site

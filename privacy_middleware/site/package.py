@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ..collect.treatment import Kept
 from ..language import Language, english
 from ..rights.office import Office
 from ..rights.overview import Overview, Part, Row
@@ -65,6 +66,16 @@ def _pieces(content: bytes | Path) -> Iterator[bytes]:
         return
 
 
+def kept_in_words(_: Language, kept: Kept) -> str:
+    """Write what is kept of one value as people read it."""
+    if isinstance(kept, bool):
+        return _("yes") if kept else _("no")
+    if isinstance(kept, dict):  # of a file that was sent with a form
+        size = kept.get("size")
+        return f"{kept.get('type')}, {_('large') if size is None else _('%(size)s bytes', size=_.number(size))}"
+    return str(kept)
+
+
 def shown(_: Language, value: Any) -> str:
     """Write a value of a row as people read it."""
     if value is None:
@@ -75,13 +86,9 @@ def shown(_: Language, value: Any) -> str:
         return _("a file, %(size)s bytes", size=_.number(len(value)))
     if isinstance(value, Path):
         return _("a file: see the download")
-    if isinstance(value, dict) and value.keys() == {"type", "size"}:  # what is kept of a file that was sent with a form
-        size = value["size"]
-        words = _("large") if size is None else _("%(size)s bytes", size=_.number(size))
-        return f"{value['type']}, {words}"
-    if isinstance(value, (dict, list)):
+    if isinstance(value, list) or (isinstance(value, dict) and value.keys() != {"type", "size"}):
         return msgspec.json.encode(value).decode()
-    return (_("yes") if value else _("no")) if isinstance(value, bool) else str(value)
+    return kept_in_words(_, value)
 
 
 class _Out(io.RawIOBase):
@@ -111,7 +118,7 @@ def _files(office: Office, pages: Pages, overview: Overview, language: Language)
         files += found
     bare = msgspec.structs.replace(overview, parts=tuple(parts))
     about = {"email": overview.email, "made": overview.made, "missing": overview.missing, "format": FORMAT}
-    data = {part.name: {"title": part.title, "rows": part.rows} for part in parts}
+    data = {part.name: {"title": part.heading, "rows": part.rows} for part in parts}
     yield (
         _README,
         pages.text(
@@ -121,7 +128,7 @@ def _files(office: Office, pages: Pages, overview: Overview, language: Language)
             sections=office.statement(language),
             site=office.site,
             shown=partial(shown, language),
-            url=office.page,
+            url=lambda path: office.page(path.removeprefix("/")),
         ).encode("utf-8", "backslashreplace"),
     )
     yield "data.json", _json({"about": about, "data": data, "information": office.statement(language)})
@@ -146,7 +153,7 @@ def _without_files(part: Part) -> tuple[Part, list[tuple[str, bytes | Path]]]:
             else:
                 plain[name] = value
         rows.append(plain)
-    return Part(part.name, part.title, tuple(rows)), files
+    return msgspec.structs.replace(part, rows=tuple(rows)), files
 
 
 def _json(value: Any) -> bytes:

@@ -111,16 +111,12 @@ class Card(NamedTuple):
 def cards(_: Language, total: Row, before: Row) -> list[Card]:
     """Return the five figures at the top."""
     return [
-        Card(_("Visitors"), _number(total.visitors), *_change(total.visitors, before.visitors)),
-        Card(_("Visits"), _number(total.visits), *_change(total.visits, before.visits)),
-        Card(_("Page views"), _number(total.page_views), *_change(total.page_views, before.page_views)),
-        Card(_("Bounce rate"), f"{total.bounce_rate:.0%}", *_points_more(_, total.bounce_rate, before)),
+        Card(_("Visitors"), _.number(total.visitors), *_change(total.visitors, before.visitors)),
+        Card(_("Visits"), _.number(total.visits), *_change(total.visits, before.visits)),
+        Card(_("Page views"), _.number(total.page_views), *_change(total.page_views, before.page_views)),
+        Card(_("Bounce rate"), _.percent(total.bounce_rate), *_points_more(_, total.bounce_rate, before)),
         Card(_("Time of a visit"), _duration(total.visit_seconds), *_change(total.visit_seconds, before.visit_seconds)),
     ]
-
-
-def _number(number: float) -> str:
-    return f"{number:,.0f}".replace(",", "\u202f")
 
 
 def _duration(seconds: float) -> str:

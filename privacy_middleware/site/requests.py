@@ -32,7 +32,7 @@ from ..values import REQUEST_KINDS
 from ..vault import normalise_email
 from ..waiting import answer_of, in_thread
 from .origin import is_same_origin
-from .package import package, shown
+from .package import kept_in_words, package, shown
 from .pages import HEADERS, Pages, base_path, wished_language
 from .visitor import NO_CHOICE, NOT_OURS, UNREACHABLE, address_of, delete_hits, keep_choice, read_body
 
@@ -157,7 +157,7 @@ class RequestPages:
         if kind == "complaint" and not text:
             raise Faulty(_("Please write your question or complaint."))
         if kind != "complaint" and text:
-            raise Faulty("Your text would not be read with this request. Choose “Ask or complain” to send it, or leave it empty.")
+            raise Faulty(_("Your text would not be read with this request. Choose “Ask or complain” to send it, or leave it empty."))
         if len(text) > LONGEST_TEXT:
             raise Faulty(_("Please shorten your text to %(number)s characters.", number=LONGEST_TEXT))
         who = Particulars(email, _.code, text)
@@ -333,6 +333,7 @@ class RequestPages:
             return self.pages.busy(call)
         values = {"sent": sent or {}, "faults": wrong.faults if wrong else {}, "fault": fault, "longest": LONGEST_TEXT}
         status = 400 if fault or values["faults"] else 200
+        values["in_words"] = partial(kept_in_words, self.pages.language_of(call))
         return self._page(call, "correct.html", status=status, sheets=found, **values)
 
     async def _edit(self, call: Call, opened: Opened, sent: Mapping[str, str]) -> Response:
