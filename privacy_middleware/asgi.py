@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import anyio
 
+from .checks import warn
 from .collect.choice import CHOICE_HEADERS as _MAY_CHOOSE
 from .collect.choice import COOKIE, Choice, read_choice
 from .collect.form import FormIndex
@@ -241,6 +242,8 @@ class PrivacyMiddleware:
             flush_at_exit(self.intake)
             if not self._keys_checked:
                 self._say_if_key_is_missing()
+        if self.privacy.settings.profile:
+            self.recorder.submit(lambda store: warn(self.privacy, store))
         flush_on_sigterm(self.recorder, self.intake)  # also with a lifespan: some servers end their workers in the middle of it
 
     def _say_if_key_is_missing(self) -> None:

@@ -5,13 +5,14 @@ Each rule names its source and the remedy. They cannot say that a site is lawful
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, NamedTuple
 
 from .collect.choice import LIFETIME_DAYS
-from .language import Language
+from .language import Language, english
 from .privacy import Privacy
 from .rights.outbox import LIFE
 from .settings import FEWEST_PUBLIC
@@ -19,6 +20,8 @@ from .statement.authorities import ADEQUATE, AUTHORITIES, EEA
 from .statement.section import in_days
 from .store import queries
 from .store.sqlite import SQLiteStore
+
+logger = logging.getLogger("privacy_middleware")
 
 Profile = Literal["gdpr", "cnil", "uk", "ccpa"]
 PROFILES: Final[tuple[Profile, ...]] = ("gdpr", "cnil", "uk", "ccpa")
@@ -55,6 +58,13 @@ def check(_: Language, privacy: Privacy, store: SQLiteStore | None, profile: Pro
 def failures(_: Language, privacy: Privacy, store: SQLiteStore | None, profile: Profile) -> list[str]:
     """Return what fails, as sentences with the remedy."""
     return [f"{one.name}: {one.found}; {one.remedy} ({one.source})" for one in check(_, privacy, store, profile) if not one.passed]
+
+
+def warn(privacy: Privacy, store: SQLiteStore) -> None:
+    """Say in the log, in one line for each, which rules of PRIVACY_PROFILE are not kept."""
+    profile = next((one for one in PROFILES if one == privacy.settings.profile), None)
+    for failure in failures(english(), privacy, store, profile) if profile else ():
+        logger.warning("not in order: %s", failure)
 
 
 def _address(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: Profile) -> Iterator[Check]:

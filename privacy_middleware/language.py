@@ -7,6 +7,7 @@ In the code a text is written in English as `_("We keep it for %(days)s days.", 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable
 from datetime import date, datetime, time
 from functools import cache
@@ -193,11 +194,26 @@ def _compiled(data: bytes, code: str) -> GNUTranslations:
     return GNUTranslations(compiled)
 
 
+def _check_values(data: bytes, code: str) -> None:
+    """Check that a translation has no other values to fill in than the English text."""
+    for message in read_po(io.BytesIO(data), locale=code.replace("-", "_"), abort_invalid=True):
+        ids, strings = ([one] if isinstance(one, str) else list(one or ()) for one in (message.id, message.string))
+        values = dict.fromkeys(re.findall(r"%\((\w+)\)s", " ".join(ids)), "")
+        if not message.id or (not values and "%" in ids[0].replace("%%", "")):  # a text of the owner's, which is shown as it is
+            continue
+        for string in strings:
+            try:
+                string % values
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"the translation of {ids[0]!r} cannot be filled in: {type(error).__name__} {error}") from None
+
+
 def _problems(code: str, path: Path) -> list[str]:
     try:
         Locale.parse(code, sep="-")
+        _check_values(path.read_bytes(), code)
         _compiled(path.read_bytes(), code)
-    except (UnknownLocaleError, ValueError) as error:
+    except (UnknownLocaleError, LookupError, ValueError) as error:  # no such language, charset, or letters
         fault = str(error)
     except (PoFileError, OSError) as error:
         fault = f"{type(error).__name__}: {error}"

@@ -114,6 +114,7 @@ class Privacy:
             sources=tuple(host.sources),
             languages=self.languages,
             statement=self.sections,
+            facts=self.facts,
             digest=lambda: self.statement_digest,
         )
         self.clerk = Clerk(SQLiteStore(settings.database_path), self.office, count=self.recorder.count)

@@ -469,7 +469,7 @@ def test_nested_values_are_shown_as_they_are() -> None:
 def test_a_package_holds_a_page_the_data_a_table_for_each_kind_and_checksums(desk: Desk) -> None:
     desk.submit()
     made = pack(desk, look(desk))
-    assert set(made) == {"index.html", "data.json", "submissions.csv", "requests.csv", "manifest.json"}
+    assert set(made) == {"index.html", "data.json", "submissions.csv", "requests.csv", "manifest.json", "receipts.jsonld"}
 
 
 def test_the_checksums_are_those_of_every_file(desk: Desk) -> None:

@@ -17,6 +17,7 @@ from ..mail import Send, ascii_address
 from ..record.spool import Spool
 from ..settings import Settings
 from ..sources import DataSource
+from ..statement.facts import Facts
 from ..statement.section import Section
 from ..vault import Vault
 
@@ -34,6 +35,7 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     languages: Languages
     statement: Callable[[Language], tuple[Section, ...]]
     """The statement in force in a language."""
+    facts: Facts
     digest: Callable[[], bytes]
     """The digest of the statement in force."""
 

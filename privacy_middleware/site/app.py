@@ -21,6 +21,7 @@ from .figures import FiguresPages
 from .metrics import Metrics
 from .owner import OwnerPages
 from .pages import HEADERS, Pages, base_path, wished_language
+from .receipts import receipt_routes
 from .requests import request_routes
 from .sign_in import SignIn
 from .statement import statement_routes
@@ -86,6 +87,7 @@ def make_site(privacy: Privacy) -> ASGIApp:
     app = Starlette(
         routes=[
             *statement_routes(privacy, pages),
+            *receipt_routes(privacy, pages),
             *visitor_routes(privacy, pages),
             *request_routes(privacy, pages),
             *sign_in.routes(),

@@ -19,6 +19,7 @@ from ..language import Language, english
 from ..rights.office import Office
 from ..rights.overview import Overview, Part, Row
 from ..spreadsheet import write_csv
+from ..statement.linked_data import OF_REQUESTS, Decision, Event, receipt_document
 from .pages import Pages
 
 FORMAT: Final = 1
@@ -132,9 +133,31 @@ def _files(office: Office, pages: Pages, overview: Overview, language: Language)
         ).encode("utf-8", "backslashreplace"),
     )
     yield "data.json", _json({"about": about, "data": data, "information": office.statement(language)})
+    yield "receipts.jsonld", _json(_receipts(office, overview, language))
     for part in parts:
         yield f"{part.name}.csv", _csv(part)
     yield from files
+
+
+def _receipts(office: Office, overview: Overview, language: Language) -> list[dict[str, Any]]:
+    """Return a receipt of each consent, objection and restriction in the overview."""
+    decisions = []
+    for part in overview.parts:
+        for number, row in enumerate(part.rows, 1):
+            if part.name == "permissions":
+                decisions.append(_decided(row, "consented", row["purpose"], str(row["date"]), f"{row['date']}-{row['form']}-{number}"))
+            elif part.name == "requests" and row["kind"] in OF_REQUESTS and row["confirmed"]:
+                decisions.append(_decided(row, OF_REQUESTS[row["kind"]], "", row["confirmed"], row["id"]))
+    address = office.page("")
+    return [
+        receipt_document(language, office.facts, decision._replace(person=overview.email, language=language.code), address=address)
+        for decision in decisions
+    ]
+
+
+def _decided(row: Row, event: Event, purpose: str, at: str, identifier: str) -> Decision:
+    day = datetime.fromisoformat(at)
+    return Decision(event, purpose, day if "T" in at else day.date(), row["statement"][:8], identifier)
 
 
 def _without_files(part: Part) -> tuple[Part, list[tuple[str, bytes | Path]]]:

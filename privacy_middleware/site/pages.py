@@ -25,6 +25,10 @@ HEADERS: Final = {
 }
 
 
+KEPT_PARAMETERS: Final = ("period", "from", "to", "by", "value", "profile", "purpose")
+"""What links to the same page in another language repeat of its address."""
+
+
 def base_path(request: HTTPConnection) -> str:
     """Return the path of the mount as it may stand in a link or header; a mount in front of it can hold anything."""
     root = request.scope.get("root_path", "")
@@ -94,7 +98,7 @@ class Pages:
             bare, hash_, fragment = path.partition("#")
             return f"{base}{bare}{('&' if '?' in bare else '?') + chosen if chosen else ''}{hash_}{fragment}"
 
-        query = {name: value for name, value in request.query_params.items() if name != "lang"}
+        query = {name: value for name, value in request.query_params.items() if name in KEPT_PARAMETERS}
         others = [(*self.languages.name_of(code), urlencode({**query, "lang": code})) for code in self.languages.codes]
         text = self._environment(language).get_template(template).render(base=base, url=url, languages=others, **values)
         headers = {**HEADERS, "content-language": language.code, "link": f'<{base}/>; rel="privacy-policy"'}

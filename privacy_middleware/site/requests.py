@@ -412,7 +412,14 @@ class RequestPages:
         instants = {name: getattr(request, field) for name, field in names.items()}
         dates = {name: datetime.fromtimestamp(instant / 1000, zone) for name, instant in instants.items() if instant is not None}
         delayed = request.acts is not None and request.acts > self._now() and not request.tries
-        values = {"asked": request, "dates": dates, "fault": fault, "delayed": delayed, "restricted": in_force}
+        values = {
+            "asked": request,
+            "dates": dates,
+            "fault": fault,
+            "delayed": delayed,
+            "restricted": in_force,
+            "token": call.path_params["token"],
+        }
         return self._page(call, "status.html", status=409 if fault else 200, **values)
 
     # --- shared ------------------------------------------------------------------------------------------------------------

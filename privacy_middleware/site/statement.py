@@ -11,12 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..collect.choice import REFUSED, kept_choice
 from ..language import Language
 from ..privacy import Privacy
 from ..statement.changes import Change
 from ..statement.facts import Facts
-from ..statement.linked_data import Decision, receipt_document, statement_document
+from ..statement.linked_data import statement_document
 from ..statement.section import Section, plain_text
 from ..statement.versions import Step, Version, difference, find, history, steps
 from ..waiting import answer_of
@@ -65,7 +64,6 @@ def statement_routes(privacy: Privacy, pages: Pages) -> list[Route]:
         Route("/statement/changes/{number:int}", site.difference, methods=["GET"]),
         Route("/statement/feed.atom", site.feed, methods=["GET"]),
         Route("/statement/{number:int}", site.version, methods=["GET"]),
-        Route("/receipt", site.receipt, methods=["GET"]),
     ]
 
 
@@ -183,25 +181,6 @@ class StatementPages:
         text = json.dumps(document, ensure_ascii=False, indent=1)
         return Response(text, media_type="application/ld+json", headers=self._of(language))
 
-    async def receipt(self, call: Request) -> Response:
-        """Return a receipt of this browser's choice, as it is today: the cookie alone says it, and it has no date."""
-        today = self._day(int(self.privacy.clerk.clock() * 1000))
-        kept = kept_choice(call.cookies)
-        language = self.pages.language_of(call)
-        if kept is None or not kept.version:
-            return self.pages.render(call, "not_found.html", status=404)
-        decision = Decision(
-            event="refused" if kept.choice == REFUSED else "allowed",
-            purpose=self.privacy.facts.visits_purpose,
-            at=today,
-            version=kept.version,
-            identifier=f"{kept.choice}-{kept.version}-{today.isoformat()}",
-            language=language.code,
-        )
-        document = receipt_document(language, self.privacy.facts, decision, address=self._home(call) + "/")
-        headers = {**HEADERS, "content-disposition": 'attachment; filename="receipt.jsonld"'}
-        return Response(json.dumps(document, ensure_ascii=False, indent=1), media_type="application/ld+json", headers=headers)
-
     # --- shared ------------------------------------------------------------------------------------------------------------
 
     async def _steps(self, language: Language) -> list[Shown]:
@@ -224,9 +203,13 @@ class StatementPages:
         return datetime.fromtimestamp(instant / 1000, zone).date()
 
     def _home(self, call: Request) -> str:
-        """Return the address of the privacy pages: by the configured public address, or else without a host."""
-        settings = self.privacy.settings
-        return settings.base_url + settings.path if settings.base_url else base_path(call)
+        return home(call, self.privacy)
 
     def _of(self, language: Language) -> dict[str, str]:
         return {**JSON_HEADERS, "content-language": language.code, "vary": "accept-language"}
+
+
+def home(call: Request, privacy: Privacy) -> str:
+    """Return the address of the privacy pages: by the configured public address, or else without a host."""
+    settings = privacy.settings
+    return settings.base_url + settings.path if settings.base_url else base_path(call)

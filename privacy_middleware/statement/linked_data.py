@@ -142,6 +142,10 @@ _STATUS: Final[dict[Event, str]] = {
 }
 
 
+OF_REQUESTS: Final[dict[str, Event]] = {"objection": "objected", "restriction": "restricted"}
+"""Kinds of data request that are decisions."""
+
+
 class Decision(NamedTuple):
     """What a person decided: what about, when, and under which version of the statement."""
 

@@ -82,10 +82,9 @@ def _who(_: Language, facts: Facts) -> Section:
     if not controller.name:
         text = _("Whoever runs this website is responsible for it; their contact is on the website itself.")
         return Section("who", _("Who we are"), (text,))
-    place = _(" in %(country)s", country=_.country(controller.country)) if controller.country else ""
-    paragraphs = [
-        _("%(name)s%(place)s runs this website, and is responsible for the data (controller).", name=controller.name, place=place)
-    ]
+    paragraphs = [_("%(name)s runs this website, and is responsible for the data (controller).", name=controller.name)]
+    if controller.country:
+        paragraphs.append(_("Country: %(country)s", country=_.country(controller.country)))
     if controller.data_protection_officer:
         paragraphs.append(_("Data protection officer: %(contact)s", contact=controller.data_protection_officer))
     return Section("who", _("Who we are"), tuple(paragraphs))
