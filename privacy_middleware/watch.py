@@ -192,7 +192,7 @@ class FormWatch(Watch):
         self.held = None
         self.capture = Capture(form, middleware.intake, content_type, middleware.form_limit, self._time)
         if self.ended:  # who refuses asks for what is done if it is accepted, and for nothing else
-            self.capture.outcomes = ("accepted",)
+            self.capture.outcomes = ("accepted",) if "accepted" in form.outcomes else ()
         elif form.link_visit:
             self.capture.visitor = self._pseudonym()
         return self
