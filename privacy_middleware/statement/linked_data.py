@@ -7,14 +7,15 @@ the Data Privacy Vocabularies and Controls Community Group's guide has it (https
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
+from ..collect.choice import LIFETIME_DAYS
 from ..declaration import Purpose
 from ..forms import Form
 from ..language import Language
 from .facts import Facts
-from .forms import basis, kept, title
+from .forms import kept, title
 from .text import item
 
 CONTEXT: Final = {
@@ -58,9 +59,7 @@ def statement_document(_: Language, facts: Facts, *, address: str, version: int,
         "dpv:hasDataController": controller(facts),
         "dpv:hasRight": [{"@id": f"eu-gdpr:{right}"} for right in RIGHTS],
         "dpv:hasTechnicalOrganisationalMeasure": [{"@id": measure} for measure in measures(facts)],
-        "dpv:hasRecipient": [
-            {"@type": "dpv:Recipient", "schema:name": one.name, "schema:addressCountry": one.country} for one in facts.recipients
-        ],
+        "dpv:hasRecipient": _recipients(facts),
     }
     if since:
         notice["dct:modified"] = {"@type": "xsd:date", "@value": since.isoformat()}
@@ -70,17 +69,15 @@ def statement_document(_: Language, facts: Facts, *, address: str, version: int,
 def controller(facts: Facts) -> Node:
     """Return who is responsible."""
     who = facts.controller
-    there = {"schema:name": who.name, "schema:email": who.email, "schema:telephone": who.telephone, "schema:addressCountry": who.country}
-    return {
-        "@type": "dpv:DataController",
-        **{name: value for name, value in there.items() if value},
-        **({"schema:address": list(who.address)} if who.address else {}),
-    }
+    contact = [value for value in (who.email, who.telephone) if value]
+    there: Node = {"dpv:hasName": who.name, "dpv:hasAddress": list(who.address), "dpv:hasContact": contact}
+    there |= {"schema:addressCountry": who.country}
+    return {"@type": "dpv:DataController", **{name: value for name, value in there.items() if value}}
 
 
 def measures(facts: Facts) -> list[str]:
     """Return the terms of the measures of protection that are in force."""
-    found = ["dpv:AccessControlMethod", "dpv:DataRedaction", "dpv:LoggingPolicies"]
+    found = ["dpv:AccessControlMethod", "dpv:DataRedaction", "dpv:LoggingPolicy"]
     found += ["dpv:Pseudonymisation"] if "visitor" in facts.items else []
     found += ["dpv:EncryptionAtRest"] if facts.forms else []
     return [*found, "dpv:EncryptionInTransfer"] if facts.https else found
@@ -101,23 +98,27 @@ def _form(_: Language, facts: Facts, form: Form) -> Node:
         for name, field in form.fields.items()
     ]
     purpose = facts.purposes_by_name[form.purpose]
-    return _process(_, title(_, form), purpose, data=data, days=form.retention_days, of_form=basis(_, facts, form))
+    return _process(_, title(_, form), purpose, data=data, days=form.retention_days, of_form=form.legal_basis)
 
 
 def _process(_: Language, name: str, purpose: Purpose, *, data: list[Node], days: int, of_form: str = "") -> Node:
-    legal = of_form or _.own(purpose.legal_basis)
+    legal = of_form or purpose.legal_basis
     return {
         "@type": "dpv:Process",
         "dct:title": name,
         "dpv:hasPurpose": {"@type": _PURPOSES.get(purpose.name, "dpv:Purpose"), "dct:description": _.own(purpose.text)},
         "dpv:hasPersonalData": data,
         "dpv:hasProcessing": [{"@id": "dpv:Collect"}, {"@id": "dpv:Store"}, {"@id": "dpv:Use"}, {"@id": "dpv:Erase"}],
-        "dpv:hasLegalBasis": {"@type": legal_term(of_form or purpose.legal_basis), "dct:description": legal},
-        "dpv:hasStorageCondition": {
-            "@type": "dpv:StorageDuration",
-            "dpv:hasDuration": {"@type": "xsd:duration", "@value": f"P{days}D"},
-        },
+        "dpv:hasLegalBasis": {"@type": legal_term(legal), "dct:description": _.own(legal)},
+        "dpv:hasStorageCondition": [
+            {"@type": "dpv:StorageDuration", "dpv:hasDuration": {"@type": "xsd:duration", "@value": f"P{days}D"}},
+            {"@type": "dpv:StorageLocation", "dpv:hasLocation": _("the website's own server")},
+        ],
     }
+
+
+def _recipients(facts: Facts) -> list[Node]:
+    return [{"@type": "dpv:Recipient", "dpv:hasName": one.name, "schema:addressCountry": one.country} for one in facts.recipients]
 
 
 def legal_term(text: str) -> str:
@@ -146,6 +147,10 @@ OF_REQUESTS: Final[dict[str, Event]] = {"objection": "objected", "restriction": 
 """Kinds of data request that are decisions."""
 
 
+VALID: Final = timedelta(days=LIFETIME_DAYS)
+"""How long a browser keeps its choice."""
+
+
 class Decision(NamedTuple):
     """What a person decided: what about, when, and under which version of the statement."""
 
@@ -165,16 +170,19 @@ class Decision(NamedTuple):
 def receipt_document(_: Language, facts: Facts, decision: Decision, *, address: str) -> Node:
     """Return a receipt of a consent, refusal, or objection (ISO/IEC TS 27560:2023), for the person to keep.
 
-    `address` is that of the statement; the fields that the standard requires are all there.
+    `address` is that of the statement. The fields are those that the standard makes mandatory, as far as they are known.
     """
     purposes = [facts.purposes_by_name[decision.purpose]] if decision.purpose in facts.purposes_by_name else list(facts.purposes)
     at = decision.at.isoformat()
     right = {"objected": "A21", "restricted": "A18"}.get(decision.event)
+    subject = decision.person or _("this browser")
+    by_browser = decision.event in ("refused", "allowed")
     record: Node = {
-        "@type": "dpv:ConsentRecord",
+        "@type": ["dpv:ConsentRecord", "dpv:RightExerciseRecord"] if right else "dpv:ConsentRecord",
         "dct:identifier": decision.identifier,
         "dct:conformsTo": {"@id": RECORD},
-        "dpv:hasDataSubject": {"@type": "dpv:DataSubject", "dct:identifier": decision.person or _("this browser")},
+        "dct:language": decision.language,
+        "dpv:hasDataSubject": {"@type": "dpv:DataSubject", "dct:identifier": subject},
         "dpv:hasDataController": controller(facts),
         "dpv:hasNotice": {
             "@id": address,
@@ -183,11 +191,15 @@ def receipt_document(_: Language, facts: Facts, decision: Decision, *, address: 
             "dct:language": decision.language,
         },
         "dpv:hasProcess": [_process_of(_, facts, purpose) for purpose in purposes],
-        "dpv:hasConsentStatus": {"@id": _STATUS[decision.event]},
-        "dpv:hasActivity": {
-            "@type": "dpv:RightExerciseActivity" if right else "dpv:ConsentControl",
+        "dpv:hasRecipient": _recipients(facts),
+        "dpv:hasJurisdiction": facts.controller.country or _("not declared"),
+        "dpv:hasConsentControl": {"@id": address + ("opt-out" if by_browser else "requests/"), "@type": "dpv:WithdrawConsent"},
+        "dpv:hasConsentStatus": {
+            "@type": _STATUS[decision.event],
             "dct:description": decision.event,
             "dct:date": {"@type": "xsd:dateTime" if isinstance(decision.at, datetime) else "xsd:date", "@value": at},
+            "dct:valid": (decision.at + VALID).isoformat() if by_browser else _("until you take it back"),
+            "dpv:isImplementedByEntity": subject,
             **({"dpv:hasRight": {"@id": f"eu-gdpr:{right}"}} if right else {}),
         },
         "dpv:hasRight": [{"@id": f"eu-gdpr:{one}"} for one in ("A7-3", *RIGHTS)],
