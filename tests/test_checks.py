@@ -51,11 +51,11 @@ BROKEN: list[tuple[str, tuple[Profile, ...], dict[str, Any]]] = [
     ("Mail", PROFILES, {"smtp_url": ""}),
     ("HTTPS declared", PROFILES, {"base_url": "http://www.example.org"}),
     ("Contact", PROFILES, {"policy": CONTROLLER.replace('"a@example.org"', '""')}),
-    ("Where to complain", EUROPEAN, {"policy": CONTROLLER.replace('country = "DK"\n', "")}),  # type: ignore[list-item]
+    ("Where to complain", EUROPEAN, {"policy": CONTROLLER.replace('country = "DK"\n', "")}),
     ("Recipient Post", PROFILES, {"policy": CONTROLLER + RECIPIENT.replace("confidentiality", "safeguard")}),
-    ("Recipient Post, country", EUROPEAN, {"policy": CONTROLLER + RECIPIENT.replace("DK", "IN")}),  # type: ignore[list-item]
-    ("Recipient Post, country", EUROPEAN, {"policy": CONTROLLER + RECIPIENT.replace("DK", "Denmark")}),  # type: ignore[list-item]
-    ("Form “news”", EUROPEAN, {"policy": CONTROLLER + NEWS.replace("[forms.f", 'legal_basis = "our wish (art. 6(1)(f))"\n[forms.f')}),  # type: ignore[list-item]
+    ("Recipient Post, country", EUROPEAN, {"policy": CONTROLLER + RECIPIENT.replace("DK", "IN")}),
+    ("Recipient Post, country", EUROPEAN, {"policy": CONTROLLER + RECIPIENT.replace("DK", "Denmark")}),
+    ("Form “news”", EUROPEAN, {"policy": CONTROLLER + NEWS.replace("[forms.f", 'legal_basis = "our wish (art. 6(1)(f))"\n[forms.f')}),
     ("Deadlines", ("gdpr", "cnil", "uk"), {"deadlines": "ccpa"}),
     ("Deadlines", ("ccpa",), {"deadlines": "gdpr"}),
     ("Fewest visitors that a figure shows", PROFILES, {"suppress_below": 2}),
@@ -101,7 +101,7 @@ def test_campaigns_are_outside_of_the_exemption_and_the_profile_leaves_them_out(
 
 def test_the_cookie_of_the_choice_lives_no_longer_than_thirteen_months() -> None:
     for profile in EUROPEAN:
-        assert held(profile, **GOOD)["Life of the choice's cookie"].passed  # type: ignore[arg-type]
+        assert held(profile, **GOOD)["Life of the choice's cookie"].passed
 
 
 def test_public_figures_have_a_threshold_of_their_own() -> None:
@@ -124,7 +124,7 @@ def test_every_rule_is_said_in_each_language() -> None:
 def test_each_rule_has_a_test_that_breaks_it() -> None:
     names = {name.partition(" Post")[0] for name, _, _ in BROKEN} | {"Campaigns", "Life of the choice's cookie"}
     for rule in RULES:
-        found = [one.name for profile in PROFILES for one in rule(english(), Privacy.from_sources({**GOOD, "policy": CONTROLLER + RECIPIENT + NEWS}, {}), None, profile)]  # fmt: skip  # noqa: E501
+        found = [one.name for profile in PROFILES for one in rule(english(), Privacy.from_sources({**GOOD, "policy": CONTROLLER + RECIPIENT + NEWS}, {}), None, profile)]  # fmt: skip
         assert any(name.partition(" Post")[0] in names or name.startswith("Legal basis") for name in found), rule
 
 

@@ -147,7 +147,7 @@ def test_the_statement_is_linked_data_that_a_public_library_reads(site: Site, la
     assert found.value(None, DPV.hasName, Literal("Example")) is not None
     assert (notice, DPV.hasTechnicalOrganisationalMeasure, DPV.EncryptionInTransfer) in found
     assert len(list(found.objects(notice, DPV.hasRight))) == 7
-    assert found.value(notice, DCT.modified).toPython() == datetime.now(UTC).date()  # type: ignore[union-attr]
+    assert found.value(notice, DCT.modified).toPython() == datetime.now(UTC).date()
 
 
 def test_every_name_has_a_prefix_that_the_context_knows(site: Site) -> None:

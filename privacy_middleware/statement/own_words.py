@@ -57,7 +57,7 @@ def read_own_words(folder: Path | None) -> dict[str, dict[str, str]]:
 def _read(path: Path) -> tuple[str, str]:
     try:
         data = path.read_bytes()
-        text = data.decode("utf-8-sig").strip()
+        text = "\n".join(data.decode("utf-8-sig").strip().splitlines())
     except (OSError, ValueError) as error:
         return "", f"{path} cannot be read ({type(error).__name__}); make it a readable UTF-8 file"
     if len(data) > LONGEST:
