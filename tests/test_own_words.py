@@ -55,12 +55,12 @@ def test_words_at_the_head_of_one_of_our_sections_hide_nothing_of_it(name: str, 
     after = {section.name: section for section in privacy(folder).sections(english())}
     assert set(after) == set(before)
     assert "Never mind the rest." in after[name].markdown
-    for one in before:
-        assert msgspec.structs.replace(after[one], markdown="") == msgspec.structs.replace(before[one], markdown="")
+    for one, section in before.items():
+        assert msgspec.structs.replace(after[one], markdown="") == msgspec.structs.replace(section, markdown="")
 
 
 def test_no_html_of_theirs_reaches_the_page(folder: Path) -> None:
-    for number, text in enumerate(["<script>alert(1)</script>", "a <b>bold</b> word", "<!-- no -->", '<style>section { display: none }</style>']):
+    for number, text in enumerate(["<script>alert(1)</script>", "a <b>bold</b> word", "<!-- no -->", "<style>section { display: none }</style>"]):
         (folder / "own.md").write_text(f"One line.\n\n{text}\n")
         with pytest.raises(SettingsError, match=r"own\.md, line 3: there is HTML in it; write it as Markdown"):
             privacy(folder)

@@ -29,7 +29,7 @@ from ..store.sqlite import SQLiteStore
 from ..waiting import answer_of, in_thread
 from .charts import Chart, chart, shades, world
 from .files import FORMATS, file_of
-from .pages import Pages, base_path
+from .pages import Pages
 from .panels import BY_HITS, PANELS, TITLES, Line, Panel, cards, every_day, label
 from .panels import points as points_of
 from .periods import NAMES, Faulty, Period, read_period, span
@@ -375,7 +375,7 @@ class OwnerPages:
 
     def render(self, request: Request, template: str, role: Role, *, here: str, status: int = 200, **values: object) -> Response:
         """Return one of the owner's pages; `here` is its place in the navigation."""
-        shared = {"role": role, "here": here, "owner": f"{base_path(request)}/owner", "periods": NAMES, "fewest": self.fewest}
+        shared = {"role": role, "here": here, "periods": NAMES, "fewest": self.fewest}
         return self.pages.render(request, template, status=status, **shared, **values)
 
     async def read(self, work: Callable[[SQLiteStore], Result]) -> Result:

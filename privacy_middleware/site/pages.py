@@ -40,18 +40,12 @@ def wished_language(connection: HTTPConnection) -> str:
     return connection.query_params.get("lang", "")
 
 
-def spans(rows: Sequence[Sequence[str]]) -> list[list[tuple[str, int]]]:
-    """Return the cells of a table with the number of rows that each spans: what stands below itself is written once."""
-    found = []
-    for number, row in enumerate(rows):
-        cells = []
-        for column, cell in enumerate(row):
-            if number and rows[number - 1][column] == cell:
-                continue
-            below = next((i for i in range(number, len(rows)) if rows[i][column] != cell), len(rows))
-            cells.append((cell, below - number))
-        found.append(cells)
-    return found
+def folded(table: Sequence[Sequence[str]]) -> tuple[list[tuple[str, str]], list[list[str]]]:
+    """Take out of a table the columns that say the same in every row; returns these as heading and text, and the rest of the table."""
+    columns = list(zip(*table, strict=True))
+    same = [len(set(column[1:])) == 1 and len(table) > 2 for column in columns]
+    shared = [(column[0], column[1]) for column, is_same in zip(columns, same, strict=True) if is_same]
+    return shared, [[cell for cell, is_same in zip(row, same, strict=True) if not is_same] for row in table]
 
 
 class Pages:
@@ -84,15 +78,19 @@ class Pages:
             found.policies["ext.i18n.trimmed"] = True
             found.install_gettext_callables(language.catalogue.gettext, language.catalogue.ngettext, newstyle=True)  # type: ignore[attr-defined]
             names = ("own", "day", "short_day", "month", "moment", "hour", "number", "percent", "listed", "country")
-            found.globals.update({name: getattr(language, name) for name in names}, language=language, as_html=as_html, spans=spans)
+            found.globals.update({name: getattr(language, name) for name in names}, language=language, as_html=as_html, folded=folded)
             self._environments[language.code] = found
         return found
 
     def render(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-        """Return a page; `base` in the template is the path of the mount, and `url("/opt-out")` a link there in the same language."""
+        """Return a page.
+
+        In the template, `base` is the path of the mount, `url("/opt-out")` a link there in the same language, and `wished` the language
+        if it was chosen, not found out.
+        """
         base, language = base_path(request), self.language_of(request)
-        wished = wished_language(request)
-        chosen = f"lang={language.code}" if wished.lower() == language.code else ""
+        wished = language.code if wished_language(request).lower() == language.code else ""
+        chosen = f"lang={wished}" if wished else ""
 
         def url(path: str) -> str:
             bare, hash_, fragment = path.partition("#")
@@ -100,7 +98,7 @@ class Pages:
 
         query = {name: value for name, value in request.query_params.items() if name in KEPT_PARAMETERS}
         others = [(*self.languages.name_of(code), urlencode({**query, "lang": code})) for code in self.languages.codes]
-        text = self._environment(language).get_template(template).render(base=base, url=url, languages=others, **values)
+        text = self._environment(language).get_template(template).render(base=base, url=url, wished=wished, languages=others, **values)
         headers = {**HEADERS, "content-language": language.code, "link": f'<{base}/>; rel="privacy-policy"'}
         return HTMLResponse(text, status, {**headers, "vary": "accept-language"})
 
