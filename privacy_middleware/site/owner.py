@@ -204,7 +204,7 @@ class OwnerPages:
         ]
         named = [line for line in lines if not line.is_other]
         others = [line for line in lines if line.is_other]
-        unit = _("Requests") if by_hits or nobody else _("Visitors")
+        unit = _("Hits") if by_hits or nobody else _("Visitors")
         return Panel(
             dimension,
             _.own(TITLES[dimension]),

@@ -79,7 +79,9 @@ def label(_: Language, dimension: str, value: str) -> str:
     if dimension == "hour":
         return f"{value}:00"
     if dimension in ("goal_source", "funnel"):
-        return value.replace(BETWEEN, ": ")
+        return ": ".join(_.own(part) for part in value.split(BETWEEN))
+    if dimension == "goal":
+        return _.own(value)
     if dimension == "medium":
         return _.own(_MEDIA.get(value, value.capitalize()))
     if dimension == "bot":

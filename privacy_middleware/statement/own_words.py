@@ -83,7 +83,7 @@ def add_own_words(_: Language, facts: Facts, sections: Sequence[Section]) -> tup
         if section.name == BEFORE:
             ours = {one.name for one in sections}
             done += [_section(name, text) for name, text in own.items() if name not in ours]
-        words = "\n\n".join(filter(None, (own.get(section.name, ""), _.own(section.markdown))))
+        words = "\n\n".join(filter(None, (own.get(section.name, ""), _.own(section.markdown.strip()))))
         done.append(msgspec.structs.replace(section, markdown=words) if words != section.markdown else section)
     return tuple(done)
 

@@ -110,7 +110,7 @@ def last_change(versions: list[Version], language: Language) -> int | None:
 
 def difference(language: Language, before: Version, after: Version) -> list[tuple[str, str]]:
     """Return the lines of both texts, each with `+` (new), `-` (gone) or " "; runs of equal lines are shortened to "…"."""
-    old, new = (plain_text(version.sections(language)).splitlines() for version in (before, after))
+    old, new = ([line for line in _text(version, language) if line.strip("=")] for version in (before, after))
     found: list[tuple[str, str]] = []
     for line in difflib.unified_diff(old, new, lineterm="", n=1):
         if line.startswith("@@"):
@@ -118,6 +118,10 @@ def difference(language: Language, before: Version, after: Version) -> list[tupl
         elif not line.startswith(("---", "+++")):
             found.append((line[0], line[1:]))
     return found
+
+
+def _text(version: Version, language: Language) -> list[str]:
+    return plain_text(version.sections(language)).splitlines()
 
 
 def _version(row: Mapping[str, Any]) -> Version:
