@@ -194,6 +194,15 @@ def test_the_versions_of_before_are_kept_by_the_migration(tmp_path: Path) -> Non
 # --- the canonical form ----------------------------------------------------------------------------------------------------
 
 
+def test_a_change_that_reads_the_same_is_one_of_words_only() -> None:
+    plain = POLICY.replace('title = "Contact form"\n', "")
+    titled = POLICY.replace("Contact form", "contact")
+    assert words(facts(policy=plain), facts(policy=titled)) == ["Only words, nothing of what is done"]
+    start(policy=plain)
+    with TestClient(PrivacyMiddleware(Starlette(), policy=titled)) as client:
+        assert "Only words, nothing of what is done" in client.get("/privacy/statement/changes").text
+
+
 def test_facts_are_read_back_as_they_were() -> None:
     for change, _ in MATTERING:
         found = facts(**change)

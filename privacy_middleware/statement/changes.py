@@ -44,7 +44,10 @@ def changes(_: Language, before: Facts, after: Facts) -> list[Change]:
     """Return what changed, in the order of the statement."""
     old, new = dict(_points(_, before)), dict(_points(_, after))
     found = [_changed(_, key, old.get(key), new.get(key)) for key in dict.fromkeys((*new, *old)) if old.get(key) != new.get(key)]
-    return [change for change in found if change is not None]
+    told = [change for change in found if change is not None]
+    if before != after and not told:  # such as the title of a form, in a language in which it reads as before
+        return [Change("changed", _("Only words, nothing of what is done"), is_material=False)]
+    return told
 
 
 def _changed(_: Language, key: str, old: Point | None, new: Point | None) -> Change | None:
