@@ -59,7 +59,7 @@ class ReportMails:
             (_("Pages"), _listed(_, reports.rows(store, "page", first=first, last=last, fewest=fewest), str)),
             (_("Sources"), _listed(_, reports.rows(store, "source", first=first, last=last, fewest=fewest), source_name)),
             (_("Downloads"), _listed(_, reports.rows(store, "download", first=first, last=last, fewest=fewest), str)),
-            (_("Goals"), _listed(_, reports.rows(store, "goal", first=first, last=last, fewest=fewest), str)),
+            (_("Goals"), _listed(_, reports.rows(store, "goal", first=first, last=last, fewest=fewest), _.own)),
         )
         figures = (
             _("Visitors: %(now)s (before: %(before)s)", now=_.number(total.visitors), before=_.number(before.visitors)),
@@ -67,7 +67,7 @@ class ReportMails:
             _("Page views: %(now)s (before: %(before)s)", now=_.number(total.page_views), before=_.number(before.page_views)),
             _("Bounce rate: %(share)s", share=_.percent(total.bounce_rate)),
         )
-        span = _("%(first)s to %(last)s", first=date_of(first).isoformat(), last=date_of(last).isoformat())
+        span = _("%(first)s to %(last)s", first=_.day(date_of(first)), last=_.day(date_of(last)))
         return mails.report(self.office, span, figures, [(title, lines) for title, lines in named if lines])
 
 
