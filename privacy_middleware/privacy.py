@@ -87,7 +87,7 @@ class Privacy:
             declaration,
             settings,
             self.recorder.rules,
-            sources=[source.name for source in host.sources],
+            sources=() if settings.disabled else [source.name for source in host.sources],
             own=read_own_words(settings.statement_folder),
             catalogues=digest_of_catalogues(settings.statement_folder),
         )

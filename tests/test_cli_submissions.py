@@ -134,7 +134,7 @@ def test_a_file_that_is_no_database_is_told_and_left_alone(command: tuple[str, .
     Path("privacy.db").write_bytes(b"this is no database" * 100)
     code, out, err = run(capsys, *command)
     assert (code, out) == (1, "")
-    assert re.match("privacy-middleware: privacy.db cannot be (used|read) as a database", err)
+    assert re.match(r"privacy-middleware: \S+/privacy.db cannot be (used|read) as a database", err)
     assert Path("privacy.db").read_bytes() == b"this is no database" * 100
 
 
@@ -684,7 +684,7 @@ def test_a_lost_key_is_a_problem_and_status_makes_no_new_one(capsys: pytest.Capt
     monkeypatch.delenv("PRIVACY_SECRET_KEYS")
     code, out, _ = run(capsys, "status")
     assert code == 1
-    assert re.search(r"^problem +.*is gone: put privacy.secret back", out, re.MULTILINE)
+    assert re.search(r"^problem +.*is gone: put \S+/privacy.secret back", out, re.MULTILINE)
     assert not Path("privacy.secret").exists()
 
 

@@ -352,7 +352,7 @@ def test_a_secret_file_with_another_key_is_an_error_that_names_the_file() -> Non
 
 def test_a_secret_file_that_is_gone_is_an_error_and_no_new_one_is_made() -> None:
     fill(OLD, ANNA)
-    with pytest.raises(KeyMissing, match=r"is gone: put privacy\.secret back.*privacy-middleware keys abandon"):
+    with pytest.raises(KeyMissing, match=r"is gone: put \S+/privacy\.secret back.*privacy-middleware keys abandon"):
         privacy().keys.check()
     assert not SECRET.exists()
 
@@ -430,7 +430,7 @@ def starlette_app(**settings: Any) -> Starlette:
 
 @pytest.mark.usefixtures("declared")
 @pytest.mark.parametrize(
-    ("settings", "message"), [({"secret_keys": NEW}, "PRIVACY_SECRET_KEYS does not hold"), ({}, "is gone: put privacy.secret back")]
+    ("settings", "message"), [({"secret_keys": NEW}, "PRIVACY_SECRET_KEYS does not hold"), ({}, "/privacy.secret back")]
 )
 def test_a_middleware_that_is_built_in_the_event_loop_fails_the_start_with_the_reason(settings: dict[str, str], message: str) -> None:
     fill(OLD, ANNA)
@@ -461,7 +461,7 @@ def test_a_real_server_says_why_it_does_not_start() -> None:
     command = [sys.executable, "-m", "uvicorn", "served:app", "--port", "0", "--no-access-log"]
     ended = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 3
-    assert "is gone: put privacy.secret back" in ended.stderr
+    assert "/privacy.secret back" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -60,16 +60,22 @@ def test_words_at_the_head_of_one_of_our_sections_hide_nothing_of_it(name: str, 
 
 
 def test_no_html_of_theirs_reaches_the_page(folder: Path) -> None:
-    for number, text in enumerate(["<script>alert(1)</script>", "a <b>bold</b> word", "<!-- no -->", "<style>section { display: none }</style>"]):
+    for text in ("<script>alert(1)</script>", "a <b>bold</b> word", "<!-- no -->", "<style>section { display: none }</style>"):
         (folder / "own.md").write_text(f"One line.\n\n{text}\n")
         with pytest.raises(SettingsError, match=r"own\.md, line 3: there is HTML in it; write it as Markdown"):
             privacy(folder)
-        assert number < 4
 
 
 @pytest.mark.parametrize(
     "text",
-    ["[x](javascript:alert(1))", "![x](https://spy.example/pixel.gif)", "[x](data:text/html,hi)", "`<script>`", "&lt;script&gt;", "[x](<vbscript:x>)"],
+    [
+        "[x](javascript:alert(1))",
+        "![x](https://spy.example/pixel.gif)",
+        "[x](data:text/html,hi)",
+        "`<script>`",
+        "&lt;script&gt;",
+        "[x](<vbscript:x>)",
+    ],
 )
 def test_markdown_runs_nothing(text: str) -> None:
     html = str(as_html(text))
