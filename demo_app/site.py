@@ -36,7 +36,6 @@ def make_app(folder: Path) -> Starlette:
 def privacy_settings(folder: Path) -> dict[str, Any]:
     """Return what the middleware is told, less what PRIVACY_* variables say: keywords would win over those."""
     defaults: dict[str, Any] = {"database_url": f"sqlite:///{folder / 'privacy.db'}", "policy": str(HERE / "privacy.toml")}
-    defaults["statement"] = str(HERE / "statement")
     return {name: value for name, value in defaults.items() if f"PRIVACY_{name.upper()}" not in os.environ}
 
 

@@ -95,8 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def statement_folder(self) -> Path | None:
         """The folder of the owner's sections and catalogues; None if there is none."""
-        folder = Path(self.statement or DEFAULT_STATEMENT)
-        return folder if folder.is_dir() else None
+        return Path(self.statement) if self.statement else None
 
     @property
     def zone(self) -> tzinfo:
@@ -182,7 +181,12 @@ SETTINGS: Final = (
         "The law that `check` and the start hold all against: `gdpr`, `cnil`, `uk`, `ccpa`. `cnil` keeps no address and no campaign.",
     ),
     Setting("language", "en", str.lower, "The language of who asks for none that there is, and of mails to you."),
-    Setting("statement", "", values.folder, "The folder of your own sections and catalogues; `statement` if empty, where there is one."),
+    Setting(
+        "statement",
+        "",
+        values.folder,
+        "The folder of your own sections and catalogues; if empty, `statement` beside `privacy.toml`, where there is one.",
+    ),
     Setting("disabled", "0", values.flag, "`1` switches everything off: the app runs as if it were not wrapped."),
 )
 _NOT_IN_FILE: Final = ("policy", "secret_keys", "forms", "smtp_url", "owner_password_hash", "metrics_token")
@@ -206,6 +210,7 @@ def load_settings(
     from_environment = _read_environment(environ, problems)
     policy_origin, policy_text = given.get("policy") or from_environment.get("policy") or ("default", DEFAULT_POLICY)
     document = read_policy(policy_text, problems, must_exist=policy_origin != "default")
+    has_policy = bool(document)
     from_file = _read_table(document.pop("settings", {}), problems)
 
     profile = next((s["profile"][1] for s in (given, from_environment, from_file) if "profile" in s), "")
@@ -223,13 +228,24 @@ def load_settings(
             problems.append(f"{setting.variable} ({origin}): {shown} {error}")
     if problems:
         raise SettingsError(problems)
+    values["statement"] = values["statement"] or (_beside(policy_text) if has_policy else "")
     settings = Settings(**values, origins=origins)
     return settings, document if settings.forms is None else {**document, "forms": settings.forms}
 
 
+def _beside(policy: str) -> str:
+    """Return the folder `statement` beside privacy.toml, if there is one."""
+    folder = Path(policy).parent / DEFAULT_STATEMENT
+    return str(folder.absolute()) if not _is_inline(policy) and folder.is_dir() else ""
+
+
+def _is_inline(policy: str) -> bool:
+    return "\n" in policy or ("=" in policy and not policy.endswith(".toml"))
+
+
 def read_policy(text: str, problems: list[str], *, must_exist: bool) -> dict[str, Any]:
     """Parse privacy.toml from a path or from TOML itself; a missing default file is an empty policy."""
-    inline = "\n" in text or ("=" in text and not text.endswith(".toml"))
+    inline = _is_inline(text)
     where = "the inline text" if inline else repr(text)
     try:
         return tomllib.loads(text if inline else Path(text).read_text(encoding="utf-8"))

@@ -145,3 +145,15 @@ def test_an_old_version_keeps_the_words_that_it_had(folder: Path) -> None:
             old = client.get("/privacy/statement/1").text
     assert "We post parcels." in old
     assert "We post nothing." not in old
+
+
+def test_the_folder_beside_privacy_toml_is_found_and_none_beside_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "shop.md").write_text("# Shop\n\nWe post parcels.")
+    monkeypatch.chdir("/")
+    assert Privacy.from_sources({"database_url": f"sqlite:///{tmp_path}/p.db"}, {}).facts.own == {}
+    (tmp_path / "privacy.toml").write_text('[controller]\nname = "Example"\n')
+    found = Privacy.from_sources({"database_url": f"sqlite:///{tmp_path}/p.db", "policy": str(tmp_path / "privacy.toml")}, {})
+    assert list(found.facts.own) == ["shop"]
+    assert found.settings.statement_folder == folder
