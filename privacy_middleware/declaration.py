@@ -7,7 +7,7 @@ A visit item that is not named in `visits.items` has no way into the store.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args
 
 import msgspec
@@ -179,6 +179,9 @@ def load_declaration(document: Mapping[str, Any]) -> Declaration:
     Raises:
         DeclarationError: naming the place in the file, what is wrong there, and the remedy.
     """
+    unprintable = [text for text in _texts(document) if _CONTROL.search(text)]
+    if unprintable:
+        raise DeclarationError(f"privacy.toml is not valid: it holds a control character in {unprintable[0]!r}; leave it out")
     try:
         declaration = msgspec.convert(_spelled_out(document), Declaration)
     except msgspec.ValidationError as error:
@@ -235,6 +238,22 @@ def _fault_of_form(forms: Any) -> str:
                 what, _, where = str(error).partition(" - at `$")
                 return f"{what} - at `$forms.{name}{place}{where.rstrip('`')}`"
     return ""
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            yield str(name)
+            yield from _texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)
+
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+"""What no XML may hold either, and so no feed."""
 
 
 def _problems(declaration: Declaration) -> list[str]:

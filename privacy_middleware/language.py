@@ -199,7 +199,7 @@ def _check_values(data: bytes, code: str) -> None:
     for message in read_po(io.BytesIO(data), locale=code.replace("-", "_"), abort_invalid=True):
         ids, strings = ([one] if isinstance(one, str) else list(one or ()) for one in (message.id, message.string))
         values = dict.fromkeys(re.findall(r"%\((\w+)\)s", " ".join(ids)), "")
-        if not message.id or (not values and "%" in ids[0].replace("%%", "")):  # a text of the owner's, which is shown as it is
+        if not message.id or ids[0] not in _ours():  # a text of the owner's, which is shown as it is
             continue
         for string in strings:
             try:
@@ -208,11 +208,29 @@ def _check_values(data: bytes, code: str) -> None:
                 raise ValueError(f"the translation of {ids[0]!r} cannot be filled in: {type(error).__name__} {error}") from None
 
 
+@cache
+def _ours() -> frozenset[str]:
+    """Return every message of ours in English, from a catalogue of ours."""
+    data = (resources.files(__package__) / "translations" / f"{OURS[-1]}.po").read_bytes()
+    ids = (message.id for message in read_po(io.BytesIO(data)))
+    return frozenset(one if isinstance(one, str) else one[0] for one in ids if one)
+
+
+def _check_plurals(data: bytes, code: str) -> None:
+    """Check that the catalogue's plural form has an answer for every number."""
+    catalogue = _compiled(data, code)
+    for amount in range(200):
+        try:
+            catalogue.plural(amount)  # type: ignore[attr-defined]
+        except (ArithmeticError, ValueError, TypeError) as error:
+            raise ValueError(f"its Plural-Forms cannot be calculated for {amount}: {error}") from None
+
+
 def _problems(code: str, path: Path) -> list[str]:
     try:
         Locale.parse(code, sep="-")
         _check_values(path.read_bytes(), code)
-        _compiled(path.read_bytes(), code)
+        _check_plurals(path.read_bytes(), code)
     except (UnknownLocaleError, LookupError, ValueError) as error:  # no such language, charset, or letters
         fault = str(error)
     except (PoFileError, OSError) as error:

@@ -88,6 +88,7 @@ class Privacy:
             settings,
             self.recorder.rules,
             sources=() if settings.disabled else [source.name for source in host.sources],
+            accounts=host.current_subject is not None,
             own=read_own_words(settings.statement_folder),
             catalogues=digest_of_catalogues(settings.statement_folder),
         )

@@ -214,6 +214,25 @@ def test_a_person_can_keep_a_receipt_of_their_choice(site: Site, choice: str, st
     assert ANNA not in response.text
 
 
+def test_a_receipt_says_what_the_version_said_under_which_was_chosen(site: Site) -> None:
+    site.client.get("/privacy/statement/changes")
+    site.client.post("/privacy/opt-out", data={"choice": "refuse"})
+    later = Site(policy=POLICY, retention_days=90)
+    later.client.get("/privacy/statement/changes")
+    later.client.cookies.update(site.client.cookies)
+    found = graph(later.client.get("/privacy/receipt").text)
+    assert {str(value) for value in found.objects(None, DPV.hasDuration)} == {"P30D"}
+    later.client.cookies.set("__Host-privacy-choice", "refuse.00000000", domain="www.example.org", path="/")
+    assert later.client.get("/privacy/receipt").status_code in (200, 404)
+
+
+def test_a_receipt_of_the_choice_is_about_visits_also_where_a_form_has_their_purpose() -> None:
+    site = Site(policy=POLICY.replace('purpose = "newsletter"', 'purpose = "statistics"'))
+    site.client.post("/privacy/opt-out", data={"choice": "refuse"})
+    found = graph(site.client.get("/privacy/receipt").text)
+    assert {str(value) for value in found.objects(None, DPV.hasDuration)} == {"P30D"}
+
+
 @pytest.mark.parametrize(("kind", "article"), [("objection", "A21"), ("restriction", "A18")])
 def test_a_person_can_keep_a_receipt_of_an_objection_or_restriction(site: Site, kind: str, article: str) -> None:
     where = site.confirmed(kind)

@@ -8,14 +8,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from privacy_middleware import PrivacyMiddleware
+from privacy_middleware import PrivacyMiddleware, access
 from privacy_middleware.declaration import VISIT_ITEMS, Declaration, Visits, load_declaration
-from privacy_middleware.language import Languages
+from privacy_middleware.errors import DeclarationError
+from privacy_middleware.language import Languages, english
+from privacy_middleware.privacy import Host, Privacy
 from privacy_middleware.privacy import rules as rules_of
 from privacy_middleware.record.recorder import Recorder
 from privacy_middleware.settings import load_settings
 from privacy_middleware.statement.facts import facts_of
-from privacy_middleware.statement.text import write_statement
+from privacy_middleware.statement.section import plain_text
+from privacy_middleware.statement.text import OWNER_COOKIE_HOURS, write_statement
 from privacy_middleware.store.sqlite import SQLiteStore
 
 from .conftest import hits
@@ -146,3 +149,73 @@ def test_the_salt_lives_as_long_as_the_statement_says() -> None:
         assert recorder.flush()
         lives.append(len(recorder.submit(lambda store: store.live_salts()).result(2)))
     assert lives == [1, 2, 2, 2]
+
+
+# --- sentences that depend on what is done ---------------------------------------------------------------------------------
+
+FORM = """
+[[forms]]
+name = "order"
+path = "/order"
+purpose = "answer"
+retention_days = 90
+link_visit = true
+[forms.fields]
+email = { treatment = "keep", identity = true }
+"""
+
+
+def told(**keywords: Any) -> str:
+    return plain_text(Privacy.from_sources({"secret_keys": "s" * 40, **keywords}, {}).sections(english()))
+
+
+def test_who_ties_a_visit_to_an_address_is_not_told_that_nobody_can() -> None:
+    assert "The record of visits does not say who you are." in told(policy=FORM.replace("link_visit = true", ""))
+    text = told(policy=FORM)
+    assert "The record of visits does not say who you are." not in text
+    assert text.count("unless you send a form that is kept together with your visit: order.") == 2
+    assert "only what you send with such a form ties the visits of those days to you." in text
+
+
+def test_another_purpose_of_visits_is_said_at_once() -> None:
+    policy = '[visits]\npurpose = "ads"\n[[purposes]]\nname = "ads"\ntext = "to sell ads"\nlegal_basis = "art. 6(1)(f)"\n'
+    assert "We count visits to sell ads." in told(policy=policy)
+    assert "to improve this website" not in told(policy=policy)
+
+
+def test_figures_are_said_only_of_what_is_noted() -> None:
+    text = told(policy='[visits]\nitems = ["time", "page"]\n', publish=True)
+    assert "browsers and systems" not in text
+    assert "a source or a kind of browser" not in text
+    assert "a source or a kind of browser" in told()
+
+
+def test_the_owners_cookie_lives_as_long_as_the_statement_says() -> None:
+    assert OWNER_COOKIE_HOURS * 3_600_000 == access.LONGEST
+    assert "12 hours" in told()
+
+
+def test_a_website_with_accounts_says_that_they_prove_who_asks() -> None:
+    privacy = Privacy.from_sources({}, {}, host=Host(current_subject=lambda _: "anna@example.org"))
+    assert "If you are signed in to this website" in plain_text(privacy.sections(english()))
+    assert "If you are signed in" not in told()
+
+
+def test_what_sources_export_is_said_to_wait() -> None:
+    class Source:
+        name = "crm"
+
+        def export(self, _: str) -> list[Any]:
+            return []
+
+        def correct(self, _: str, __: Any) -> None: ...
+
+        def erase(self, _: str) -> Any: ...
+
+    privacy = Privacy.from_sources({}, {}, host=Host(sources=(Source(),)))
+    assert "waits encrypted for 72 hours at most: crm." in plain_text(privacy.sections(english()))
+
+
+def test_a_control_character_in_the_declaration_is_told() -> None:
+    with pytest.raises(DeclarationError, match="control character"):
+        Privacy.from_sources({"policy": '[controller]\nname = "A\\u0008B"\n'}, {})

@@ -632,3 +632,17 @@ def test_a_request_in_a_language_that_there_is_no_more_is_answered_in_the_defaul
         mail = mails.confirm(desk.office, "overview", Particulars(ANNA, "sv"), "https://www.example.org/link")
         assert mail.language == "fr"
         assert '<html lang="fr">' in mail.html
+
+
+@pytest.mark.parametrize("rule", ["n%0", "n/0", "nonsense(n)"])
+def test_a_catalogue_whose_plural_cannot_be_calculated_stops_the_start(rule: str, tmp_path: Path) -> None:
+    text = f'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n"Plural-Forms: nplurals=2; plural={rule};\\n"\n'
+    (tmp_path / "it.po").write_text(text)
+    with pytest.raises(SettingsError, match=r"it\.po is no catalogue"):
+        Languages("en", tmp_path)
+
+
+def test_an_owners_own_text_may_hold_a_percent_sign(tmp_path: Path) -> None:
+    text = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n\nmsgid "Call us any time"\nmsgstr "Ring til os 100 %."\n'
+    (tmp_path / "da.po").write_text(text)
+    assert Languages("en", tmp_path).get("da").own("Call us any time") == "Ring til os 100 %."

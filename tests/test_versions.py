@@ -240,13 +240,42 @@ POST = Recipient(name="Post", purpose="statistics", data="all", country="DK")
         (Facts(), Facts(publish=True), True),
         (Facts(), Facts(suppress_below=2), True),
         (Facts(), Facts(https=True), False),
-        (Facts(), Facts(wording=2), False),
+        (Facts(), Facts(wording=99), False),
     ],
 )
 def test_more_for_more_or_for_longer_is_material(before: Facts, after: Facts, is_material: bool) -> None:
     found = changes(english(), before, after)
     assert found
     assert any(change.is_material for change in found) is is_material
+
+
+FIELD = '{ treatment = "redact", label = "Your message" }'
+LINKED = POLICY.replace("[forms.fields]", 'outcomes = ["accepted", "invalid"]\n[forms.fields]')
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_material"),
+    [
+        (POLICY.replace(FIELD, '"length"'), POLICY, True),
+        (POLICY, POLICY.replace(FIELD, '"keep"'), True),
+        (POLICY.replace(FIELD, '"keep"'), POLICY, False),
+        (POLICY.replace(FIELD, '{ treatment = "choice", choices = ["a"] }'), POLICY.replace(FIELD, '{ treatment = "choice", choices = ["a", "b"] }'), True),
+        (POLICY, POLICY.replace('purpose = "answer"', 'purpose = "questionnaire"'), True),
+        (LINKED, LINKED.replace(', "invalid"', "").replace("[forms.fields]", "link_visit = true\n[forms.fields]"), True),
+        (LINKED.replace("[forms.fields]", "link_visit = true\n[forms.fields]"), LINKED, False),
+        (POLICY + RECIPIENT, POLICY + RECIPIENT.replace("addresses", "everything") + RECIPIENT, True),
+        (POLICY, POLICY + '[[purposes]]\nname = "ads"\ntext = "to send ads"\nlegal_basis = "art. 6(1)(f)"\n', None),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_a_form_keeps_more_is_material(before: str, after: str, is_material: bool | None) -> None:
+    found = changes(english(), facts(policy=before), facts(policy=after))
+    assert bool(found) is (is_material is not None)
+    assert any(change.is_material for change in found) is bool(is_material)
+
+
+def test_what_is_written_in_another_order_is_no_version() -> None:
+    assert digest(facts(policy=LINKED)) == digest(facts(policy=LINKED.replace('"accepted", "invalid"', '"invalid", "accepted"')))
 
 
 def test_the_host_is_told_of_a_material_change_for_thirty_days(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,6 +317,13 @@ def test_every_version_stays_readable_word_for_word_in_each_language() -> None:
                     for paragraph in section.paragraphs:
                         assert paragraph in text
         assert client.get("/privacy/statement/4").status_code == 404
+
+
+@pytest.mark.parametrize("number", ["0", "9" * 19, "9" * 5000, "-1", "1.0", "٣", "x", "1/2"])
+def test_a_number_that_no_version_has_is_not_found(number: str) -> None:
+    with TestClient(PrivacyMiddleware(Starlette(), policy=POLICY)) as client:
+        assert client.get(f"/privacy/statement/{number}").status_code == 404
+        assert client.get(f"/privacy/statement/changes/{number}").status_code == 404
 
 
 def test_an_old_version_says_that_it_is_old_and_when_it_ended() -> None:
@@ -376,4 +412,4 @@ def test_the_wording_is_counted_up_when_the_packages_words_change() -> None:
     import hashlib
 
     text = plain_text(write_statement(english(), facts(base_url="https://www.example.org")))
-    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "007d816e6af5cb25"
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == "9df3e23665413da1"

@@ -20,6 +20,8 @@ from ..language import N_
 from ..record import submissions
 from ..record.submissions import Stored
 from ..sources import DataSource, Record
+from ..statement.facts import Facts
+from ..statement.versions import facts_by_name
 from ..store import queries
 from ..store.sqlite import SQLiteStore
 from . import audit
@@ -85,6 +87,8 @@ class Overview(msgspec.Struct, frozen=True):
     parts: tuple[Part, ...]
     missing: tuple[str, ...] = ()
     """Sources of the host that could not be read just now."""
+    facts: dict[str, Facts] = {}
+    """What earlier versions of the statement said, by the names of those under which something was sent or asked."""
 
     def __repr__(self) -> str:
         """Without values."""
@@ -109,7 +113,9 @@ def gather(office: Office, store: SQLiteStore, request: Request, *, now: int) ->
     with store.transaction():
         audit.note(store, now=now, actor=audit.PERSON, action="overview", about=f"request {request.id.hex()}", subject=request.lookup)
     made = _instant(now, office.settings.zone)
-    return Overview(who.email, made, tuple(part for part in (*parts, *exported) if part.rows), tuple(missing))
+    named = {str(row["statement"])[:8] for part in parts for row in part.rows if row.get("statement")}
+    facts = facts_by_name(store, named)
+    return Overview(who.email, made, tuple(part for part in (*parts, *exported) if part.rows), tuple(missing), facts)
 
 
 def _own_parts(office: Office, store: SQLiteStore, request: Request) -> list[Part]:

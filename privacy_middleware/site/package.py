@@ -150,7 +150,12 @@ def _receipts(office: Office, overview: Overview, language: Language) -> list[di
                 decisions.append(_decided(row, OF_REQUESTS[row["kind"]], "", row["confirmed"], row["id"]))
     address = office.page("")
     return [
-        receipt_document(language, office.facts, decision._replace(person=overview.email, language=language.code), address=address)
+        receipt_document(
+            language,
+            overview.facts.get(decision.version, office.facts),
+            decision._replace(person=overview.email, language=language.code),
+            address=address,
+        )
         for decision in decisions
     ]
 

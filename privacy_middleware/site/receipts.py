@@ -14,7 +14,9 @@ from ..privacy import Privacy
 from ..record.submissions import root_key
 from ..rights import links, requests
 from ..rights.requests import Request
+from ..statement.facts import Facts
 from ..statement.linked_data import OF_REQUESTS, Decision, receipt_document
+from ..statement.versions import facts_by_name
 from ..store.sqlite import SQLiteStore
 from ..waiting import answer_of
 from .pages import HEADERS, Pages
@@ -43,6 +45,15 @@ class ReceiptPages:
         kept = kept_choice(call.cookies)
         if kept is None or not kept.version:
             return self.pages.render(call, "not_found.html", status=404)
+        facts = self.privacy.facts
+        if kept.version != self.privacy.statement_digest.hex()[:8]:
+            try:
+                found = await answer_of(self.privacy.recorder.submit(lambda store: facts_by_name(store, {kept.version})))
+            except UNREACHABLE:
+                return self.pages.busy(call)
+            if kept.version not in found:
+                return self.pages.render(call, "not_found.html", status=404)
+            facts = found[kept.version]
         today = datetime.fromtimestamp(self.privacy.clerk.clock(), self.privacy.settings.zone).date()
         decision = Decision(
             event="refused" if kept.choice == REFUSED else "allowed",
@@ -52,7 +63,7 @@ class ReceiptPages:
             identifier=f"{kept.choice}-{kept.version}-{today.isoformat()}",
             language=self.pages.code_of(call),
         )
-        return self._download(call, decision)
+        return self._download(call, decision, facts)
 
     async def of_request(self, call: Call) -> Response:
         """Return a receipt of an objection, or of a restriction, that was confirmed."""
@@ -62,15 +73,16 @@ class ReceiptPages:
             return self.pages.busy(call)
         if found is None:
             return self.pages.private(self.pages.render(call, "no_link.html", status=404))
-        return self.pages.private(self._download(call, found))
+        return self.pages.private(self._download(call, *found))
 
-    def _find(self, store: SQLiteStore, token: str) -> Decision | None:
+    def _find(self, store: SQLiteStore, token: str) -> tuple[Decision, Facts] | None:
         now = int(self.privacy.clerk.clock() * 1000)
         with store.transaction():
             link = links.find(store, root_key(store, self.privacy.office.vault()), token, "status", now=now)
         if link is None:
             return None
-        return self._decision(requests.get(store, link[0]), store)
+        decision = self._decision(requests.get(store, link[0]), store)
+        return (decision, facts_by_name(store, {decision.version}).get(decision.version, self.privacy.facts)) if decision else None
 
     def _decision(self, request: Request, store: SQLiteStore) -> Decision | None:
         if request.kind not in OF_REQUESTS or request.confirmed is None:
@@ -86,7 +98,7 @@ class ReceiptPages:
             person=who.email,
         )
 
-    def _download(self, call: Call, decision: Decision) -> Response:
-        document = receipt_document(self.pages.language_of(call), self.privacy.facts, decision, address=home(call, self.privacy) + "/")
+    def _download(self, call: Call, decision: Decision, facts: Facts) -> Response:
+        document = receipt_document(self.pages.language_of(call), facts, decision, address=home(call, self.privacy) + "/")
         headers = {**HEADERS, "content-disposition": 'attachment; filename="receipt.jsonld"'}
         return Response(json.dumps(document, ensure_ascii=False, indent=1), media_type="application/ld+json", headers=headers)

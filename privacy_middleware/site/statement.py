@@ -22,6 +22,7 @@ from ..waiting import answer_of
 from .pages import HEADERS, Pages, base_path
 from .visitor import UNREACHABLE, statement_date
 
+LONGEST_NUMBER: Final = 10
 JSON_HEADERS: Final = {**HEADERS, "access-control-allow-origin": "*"}
 """What is said to everybody may be read by everybody's programs."""
 
@@ -61,9 +62,9 @@ def statement_routes(privacy: Privacy, pages: Pages) -> list[Route]:
         Route("/statement.schema.json", site.schema, methods=["GET"]),
         Route("/statement.jsonld", site.as_linked_data, methods=["GET"]),
         Route("/statement/changes", site.changes, methods=["GET"]),
-        Route("/statement/changes/{number:int}", site.difference, methods=["GET"]),
+        Route("/statement/changes/{number}", site.difference, methods=["GET"]),
         Route("/statement/feed.atom", site.feed, methods=["GET"]),
-        Route("/statement/{number:int}", site.version, methods=["GET"]),
+        Route("/statement/{number}", site.version, methods=["GET"]),
     ]
 
 
@@ -81,7 +82,7 @@ class StatementPages:
 
     async def version(self, call: Request) -> Response:
         """Show what an earlier version said, word for word."""
-        number = call.path_params["number"]
+        number = _number_in(call)
         try:
             version, after = await answer_of(self.privacy.recorder.submit(lambda store: (find(store, number), find(store, number + 1))))
         except UNREACHABLE:
@@ -117,7 +118,7 @@ class StatementPages:
 
     async def difference(self, call: Request) -> Response:
         """Show a version and the one before, line by line."""
-        number = call.path_params["number"]
+        number = _number_in(call)
         try:
             found = await answer_of(self.privacy.recorder.submit(lambda store: (find(store, number - 1), find(store, number))))
         except UNREACHABLE:
@@ -207,6 +208,12 @@ class StatementPages:
 
     def _of(self, language: Language) -> dict[str, str]:
         return {**JSON_HEADERS, "content-language": language.code, "vary": "accept-language"}
+
+
+def _number_in(call: Request) -> int:
+    """Return the number of a version in the path; 0, which none has, if it is none."""
+    text: str = call.path_params["number"]
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < LONGEST_NUMBER else 0
 
 
 def home(call: Request, privacy: Privacy) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from ..forms import Form
+from ..forms import Form, Treatment
 from ..language import N_, Language
 from .facts import Facts
 from .forms import basis, kept, refused, title
@@ -18,6 +19,11 @@ ADDRESS: Final = {"none": N_("not kept"), "truncated": N_("shortened"), "full": 
 MATERIAL_WHEN_NEW: Final = ("purpose", "item", "recipient", "form", "field", "values", "cookie")
 """Kinds of point that people are told of when one is added."""
 _STRICTNESS: Final = {"address": ("none", "truncated", "full")}
+_MUCH: Final[dict[Treatment, int]] = {
+    "present": 1, "length": 1, "hash": 2, "choice": 2, "bucket": 2, "domain": 2, "region": 2, "file": 2, "redact": 3, "keep": 4,
+}  # fmt: skip
+"""How much of a field a treatment keeps; of two that keep about as much, any change counts as more."""
+_OFTEN_MATERIAL: Final = ("recipient", "purpose", "purpose-of")
 
 
 class Point(NamedTuple):
@@ -44,7 +50,7 @@ def changes(_: Language, before: Facts, after: Facts) -> list[Change]:
     """Return what changed, in the order of the statement."""
     old, new = dict(_points(_, before)), dict(_points(_, after))
     found = [_changed(_, key, old.get(key), new.get(key)) for key in dict.fromkeys((*new, *old)) if old.get(key) != new.get(key)]
-    told = [change for change in found if change is not None]
+    told = list(dict.fromkeys(change for change in found if change is not None))
     if before != after and not told:  # such as the title of a form, in a language in which it reads as before
         return [Change("changed", _("Only words, nothing of what is done"), is_material=False)]
     return told
@@ -64,7 +70,7 @@ def _changed(_: Language, key: str, old: Point | None, new: Point | None) -> Cha
         return Change("gone", words, kind == "signal")
     if old is None or new is None or (old.value, old.mark) == (new.value, new.mark):
         return None
-    is_material = new.weight > old.weight or kind in ("recipient", "purpose")
+    is_material = new.weight > old.weight or kind in _OFTEN_MATERIAL or (kind == "field" and new.weight == old.weight)
     if old.value == new.value:
         return Change("changed", _("%(label)s has changed", label=new.label), is_material)
     words = _("%(label)s: %(value)s, before: %(before)s", label=new.label, value=new.value or _("none"), before=old.value or _("none"))
@@ -80,8 +86,11 @@ def _points(_: Language, facts: Facts) -> Iterator[tuple[str, Point]]:
         name = _.own(purpose.name)
         yield f"purpose {purpose.name}", Point(_("Purpose “%(name)s”", name=name), _.own(purpose.text))
         yield f"basis {purpose.name}", Point(_("Legal basis of “%(name)s”", name=name), _.own(purpose.legal_basis))
+    seen: Counter[tuple[str, str]] = Counter()
     for one in facts.recipients:
-        yield f"recipient {one.name} {one.purpose}", Point(_("Recipient"), recipient(_, one))
+        key = (one.name, one.purpose)
+        seen[key] += 1
+        yield f"recipient {key} {seen[key]}", Point(_("Recipient"), recipient(_, one))
     for source in facts.sources:
         yield f"source {source}", Point(_("Covered by data requests"), _.own(source))
     for cookie in facts.cookies:
@@ -122,24 +131,30 @@ def _of_form(_: Language, facts: Facts, form: Form) -> Iterator[tuple[str, Point
     name = title(_, form)
     yield f"form {form.name}", Point(_("Form"), name)
     for field_name, field in form.fields.items():
-        label = _.own(field.label) or field_name
-        yield f"field {form.name} {field_name}", Point(_("Form “%(form)s”, “%(field)s”", form=name, field=label), kept(_, field))
+        label = _("Form “%(form)s”, “%(field)s”", form=name, field=_.own(field.label) or field_name)
+        yield f"field {form.name} {field_name}", Point(label, kept(_, field), weight=_MUCH[field.treatment])
     yield (
         f"form's retention {form.name}",
         Point(_("Retention of form “%(form)s”", form=name), in_days(_, form.retention_days), weight=form.retention_days),
     )
-    yield f"form's purpose {form.name}", Point(_("Purpose of form “%(form)s”", form=name), _.own(form.purpose))
+    yield f"purpose-of {form.name}", Point(_("Purpose of form “%(form)s”", form=name), _.own(form.purpose))
     yield f"form's basis {form.name}", Point(_("Legal basis of form “%(form)s”", form=name), basis(_, facts, form))
     yield f"form's refusal {form.name}", Point(_("Form “%(form)s”, refusal", form=name), refused(_, form), weight=form.requested)
-    rest = f"{form.identity} {form.link_visit} {sorted(form.outcomes)}"
-    weight = form.link_visit + len(form.outcomes) + bool(form.identity)
-    yield f"form's rest {form.name}", Point(_("Form “%(form)s”: whose it is, or when it is kept", form=name), "", weight=weight, mark=rest)
+    rest = {"identity": bool(form.identity), "visit": form.link_visit, "outcomes": len(form.outcomes)}
+    marks = {"identity": form.identity, "visit": str(form.link_visit), "outcomes": str(sorted(form.outcomes))}
+    for what, weight in rest.items():
+        label = _("Form “%(form)s”: whose it is, or when it is kept", form=name)
+        yield f"form's {what} {form.name}", Point(label, "", weight=weight, mark=marks[what])
 
 
 def _of_rights(_: Language, facts: Facts) -> Iterator[tuple[str, Point]]:
     for signal in facts.signals:
         yield f"signal {signal}", Point(_("Taken as a refusal"), SIGNALS[signal])
     yield "deadlines", Point(_("Time for an answer"), _.own(PERIODS[facts.deadlines]), mark=facts.deadlines)
+    yield (
+        "accounts",
+        Point(_("Proof of who asks"), _("your account, or your e-mail address") if facts.accounts else _("your e-mail address")),
+    )
     yield "review", Point(_("Data requests that one of us looks at"), reviewed(_, facts))
     hours = _.plural("one hour", "%(number)s hours", facts.erasure_delay) if facts.erasure_delay else ""
     yield "erasure delay", Point(_("Time to call an erasure off"), hours)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -13,7 +13,7 @@ from ..declaration import VISIT_ITEMS, Controller, Cookie, Declaration, Purpose,
 from ..forms import Form
 from ..settings import AddressForm, Deadlines, Settings
 
-WORDING: Final = 1
+WORDING: Final = 2
 """Counted up whenever the package's own words change (a test says when): then people read something else than before."""
 ITEM_NAMES: Final = tuple(VISIT_ITEMS)
 
@@ -51,6 +51,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Kinds of data request that somebody looks at; `complaint` always is."""
     erasure_delay: int = 0
     """Hours."""
+    accounts: bool = False
+    """True if the website has accounts: who is signed in need not prove their address by mail."""
     https: bool = False
     text: StatementText = StatementText()
     own: dict[str, dict[str, str]] = {}
@@ -70,6 +72,7 @@ def facts_of(
     rules: Rules,
     *,
     sources: Iterable[str] = (),
+    accounts: bool = False,
     own: dict[str, dict[str, str]] | None = None,
     catalogues: dict[str, str] | None = None,
 ) -> Facts:
@@ -80,7 +83,7 @@ def facts_of(
     names = dict.fromkeys(
         (declaration.visits.purpose, *(p.name for p in declaration.purposes), *of_forms, *(r.purpose for r in declaration.recipients))
     )
-    unused = {"statistics"} - {declaration.visits.purpose, *of_forms, *(r.purpose for r in declaration.recipients)}
+    used = {declaration.visits.purpose, *of_forms, *(r.purpose for r in declaration.recipients)}
     return Facts(
         controller=declaration.controller,
         items=tuple(name for name in ITEM_NAMES if name in rules.items),
@@ -88,7 +91,7 @@ def facts_of(
         values=tuple(sorted(values)),
         retention_days=settings.retention_days,
         visits_purpose=declaration.visits.purpose,
-        purposes=tuple(declaration.purpose(name) for name in names if name not in unused),
+        purposes=tuple(declaration.purpose(name) for name in names if name in used),
         forms=tuple(_as_told(form) for form in declaration.forms),
         recipients=declaration.recipients,
         sources=tuple(sources),
@@ -99,6 +102,7 @@ def facts_of(
         deadlines=settings.deadlines,
         review=tuple(sorted(settings.review)),
         erasure_delay=settings.erasure_delay,
+        accounts=accounts,
         https=settings.base_url.startswith("https://"),
         text=declaration.statement,
         own=own or {},
@@ -112,7 +116,8 @@ def _as_told(form: Form) -> Form:
         name: msgspec.structs.replace(field, optional=False, countries=(), correction="review", autocomplete="")
         for name, field in form.fields.items()
     }
-    replaced = {"path": "", "method": "POST", "shown_at": "", "accepted": ("2xx", "3xx"), "charset": "utf-8", "fields": fields}
+    replaced: dict[str, Any] = {"outcomes": tuple(sorted(form.outcomes))}
+    replaced |= {"path": "", "method": "POST", "shown_at": "", "accepted": ("2xx", "3xx"), "charset": "utf-8", "fields": fields}
     return msgspec.structs.replace(form, **replaced)
 
 

@@ -7,7 +7,7 @@ the Data Privacy Vocabularies and Controls Community Group's guide has it (https
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final, Literal, NamedTuple
 
 from ..collect.choice import LIFETIME_DAYS
@@ -147,8 +147,8 @@ OF_REQUESTS: Final[dict[str, Event]] = {"objection": "objected", "restriction": 
 """Kinds of data request that are decisions."""
 
 
-VALID: Final = timedelta(days=LIFETIME_DAYS)
-"""How long a browser keeps its choice."""
+VALID_MONTHS: Final = LIFETIME_DAYS // 30
+"""How long a browser keeps its choice; when it was made, nobody knows."""
 
 
 class Decision(NamedTuple):
@@ -172,11 +172,12 @@ def receipt_document(_: Language, facts: Facts, decision: Decision, *, address: 
 
     `address` is that of the statement. The fields are those that the standard makes mandatory, as far as they are known.
     """
+    by_browser = decision.event in ("refused", "allowed")
     purposes = [facts.purposes_by_name[decision.purpose]] if decision.purpose in facts.purposes_by_name else list(facts.purposes)
+    processes = [_visits(_, facts)] if by_browser else [process for purpose in purposes for process in _processes_of(_, facts, purpose)]
     at = decision.at.isoformat()
     right = {"objected": "A21", "restricted": "A18"}.get(decision.event)
     subject = decision.person or _("this browser")
-    by_browser = decision.event in ("refused", "allowed")
     record: Node = {
         "@type": ["dpv:ConsentRecord", "dpv:RightExerciseRecord"] if right else "dpv:ConsentRecord",
         "dct:identifier": decision.identifier,
@@ -190,7 +191,7 @@ def receipt_document(_: Language, facts: Facts, decision: Decision, *, address: 
             "schema:version": decision.version,
             "dct:language": decision.language,
         },
-        "dpv:hasProcess": [_process_of(_, facts, purpose) for purpose in purposes],
+        "dpv:hasProcess": processes,
         "dpv:hasRecipient": _recipients(facts),
         "dpv:hasJurisdiction": facts.controller.country or _("not declared"),
         "dpv:hasConsentControl": {"@id": address + ("opt-out" if by_browser else "requests/"), "@type": "dpv:WithdrawConsent"},
@@ -198,7 +199,9 @@ def receipt_document(_: Language, facts: Facts, decision: Decision, *, address: 
             "@type": _STATUS[decision.event],
             "dct:description": decision.event,
             "dct:date": {"@type": "xsd:dateTime" if isinstance(decision.at, datetime) else "xsd:date", "@value": at},
-            "dct:valid": (decision.at + VALID).isoformat() if by_browser else _("until you take it back"),
+            "dct:valid": _.plural("one month at most", "%(number)s months at most", VALID_MONTHS)
+            if by_browser
+            else _("until you take it back"),
             "dpv:isImplementedByEntity": subject,
             **({"dpv:hasRight": {"@id": f"eu-gdpr:{right}"}} if right else {}),
         },
@@ -215,8 +218,7 @@ def receipt_document(_: Language, facts: Facts, decision: Decision, *, address: 
     }
 
 
-def _process_of(_: Language, facts: Facts, purpose: Purpose) -> Node:
-    for form in facts.forms:
-        if form.purpose == purpose.name:
-            return _form(_, facts, form)
-    return _visits(_, facts) if purpose.name == facts.visits_purpose else _process(_, _.own(purpose.name), purpose, data=[], days=0)
+def _processes_of(_: Language, facts: Facts, purpose: Purpose) -> list[Node]:
+    visits = [_visits(_, facts)] if purpose.name == facts.visits_purpose else []
+    found = visits + [_form(_, facts, form) for form in facts.forms if form.purpose == purpose.name]
+    return found or [_process(_, _.own(purpose.name), purpose, data=[], days=0)]

@@ -43,6 +43,15 @@ def rights_paragraphs(_: Language, facts: Facts) -> list[str]:
             "corrected, erased, "
             "or stored only; you can object to their use, and you can ask or complain. Use the page “Your data”: you need no "
             "account and give "
+            "no reason. If you are signed in to this website, that says who you are; otherwise we write to your e-mail address first, so "
+            "that nobody else can ask in your name."
+        )
+        if facts.accounts
+        else _(
+            "You can ask which data we have about you, and get a copy of them to read and for programs; you can have them "
+            "corrected, erased, "
+            "or stored only; you can object to their use, and you can ask or complain. Use the page “Your data”: you need no "
+            "account and give "
             "no reason. We write to your e-mail address first, so that nobody else can ask in your name."
         ),
         _.own(PERIODS[facts.deadlines]),
@@ -66,19 +75,19 @@ def rights_paragraphs(_: Language, facts: Facts) -> list[str]:
     return paragraphs
 
 
-def request_section(_: Language) -> Section:
+def request_section(_: Language, facts: Facts) -> Section:
     """Return what is kept of a data request."""
+    exported = _("What these give us for an overview waits encrypted for 72 hours at most: %(sources)s.",
+                 sources=_.listed(map(_.own, facts.sources)))  # fmt: skip
     return Section(
         "requests",
         _("What we keep of a data request"),
         (
             _(
-                "Because the law makes us answer your request (GDPR art. 6(1)(c)), we keep your e-mail address, what you write, the "
-                "language "
-                "of your browser, kind, state and dates of the request, and which version of this statement was in force. Address, "
-                "text and "
-                "language are encrypted under a key of that request alone; a keyed checksum of the address says which requests belong "
-                "together."
+                "Because the law makes us answer your request (GDPR art. 6(1)(c)), we keep your e-mail address, what you write, what "
+                "we answer, the language of your browser, kind, state and dates of the request, and which version of this statement was in "
+                "force. Address, texts and language are encrypted under a key of that request alone; a keyed checksum of the address says "
+                "which requests belong together."
             ),
             _(
                 "If you do not confirm a request within 24 hours after our mail, address, text and language are deleted; if we never "
@@ -89,6 +98,7 @@ def request_section(_: Language) -> Section:
                 "again what an old backup might bring back.",
                 days=in_days(_, REQUEST_DAYS),
             ),
+            *((exported,) if facts.sources else ()),
             _("A request to store your data only, or an objection, is kept for as long as it holds."),
             _("Mails to you wait encrypted until they are sent, for a week at most."),
             _(

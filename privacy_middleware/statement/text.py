@@ -34,7 +34,7 @@ def write_statement(_: Language, facts: Facts) -> tuple[Section, ...]:
         _cookies(_, facts),
         _refusal(_, facts),
         _your_data(_, facts),
-        request_section(_),
+        request_section(_, facts),
         _automated(_),
         _complaints(_, facts),
         _changes(_),
@@ -53,11 +53,14 @@ def item(_: Language, facts: Facts, name: str) -> tuple[str, str]:
 
 def _summary(_: Language, facts: Facts) -> Section:
     points = [
-        _("We count visits to improve this website. We set no cookie and run no script for it, and nobody follows you to other websites."),
+        _("We count visits to improve this website. We set no cookie and run no script for it, and nobody follows you to other websites.")
+        if facts.visits_purpose == "statistics"
+        else _(
+            "We count visits %(purpose)s. We set no cookie and run no script for it, and nobody follows you to other websites.",
+            purpose=_.own(facts.purposes_by_name[facts.visits_purpose].text),
+        ),
         _("Single visits are deleted after %(days)s; figures stay.", days=in_days(_, facts.retention_days)),
-        _("The record of visits keeps your full network address.")
-        if facts.address == "full"
-        else _("The record of visits does not say who you are."),
+        _("The record of visits keeps your full network address.") if facts.address == "full" else _anonymous(_, facts),
     ]
     if facts.forms:
         points.append(_("Of what you tell us with forms, we keep what is named below, for the purpose for which you tell us."))
@@ -75,6 +78,19 @@ def _summary(_: Language, facts: Facts) -> Section:
         _("This page follows the settings of the software, and says so when they change."),
     ]
     return Section("summary", _("In short"), points=tuple(points))
+
+
+def _tying(_: Language, facts: Facts) -> list[str]:
+    """Return the titles of the forms that tie a person's address to their visit."""
+    return [title(_, form) for form in facts.forms if form.identity and form.link_visit] if "visitor" in facts.items else []
+
+
+def _anonymous(_: Language, facts: Facts) -> str:
+    tying = _tying(_, facts)
+    if tying:
+        return _("The record of visits does not say who you are, unless you send a form that is kept together with your visit: %(forms)s.",
+                 forms=_.listed(tying, "or"))  # fmt: skip
+    return _("The record of visits does not say who you are.")
 
 
 def _who(_: Language, facts: Facts) -> Section:
@@ -123,7 +139,7 @@ def _identity(_: Language, facts: Facts) -> Section:
             days=in_days(_, facts.retention_days),
         )
         if full
-        else _("The record of visits does not say who you are.")
+        else _anonymous(_, facts)
     ]
     asking = [title(_, form) for form in facts.forms if form.identity]
     if asking:
@@ -138,6 +154,11 @@ def _identity(_: Language, facts: Facts) -> Section:
         if not full:
             paragraphs.append(
                 _(
+                    "From then on nobody, ourselves included, can link what was noted to your full network address, or your visits of one "
+                    "day to those of another; only what you send with such a form ties the visits of those days to you."
+                )
+                if _tying(_, facts)
+                else _(
                     "From then on nobody, ourselves included, can link what was noted to your full network address, or your visits of one "
                     "day to those of another."
                 )
@@ -180,6 +201,12 @@ def _access(_: Language, facts: Facts) -> Section:
         paragraphs.append(
             _(
                 "Anonymous figures are public: how many visitors came, and of which countries, devices, browsers and systems. "
+                "No figure below %(number)s is shown, and each is changed a little by chance, so that it tells of nobody.",
+                number=_.number(FEWEST_PUBLIC),
+            )
+            if {"agent", "country"} & set(facts.items)
+            else _(
+                "Anonymous figures are public: how many visitors came. "
                 "No figure below %(number)s is shown, and each is changed a little by chance, so that it tells of nobody.",
                 number=_.number(FEWEST_PUBLIC),
             )
@@ -235,7 +262,8 @@ def _cookies(_: Language, facts: Facts) -> Section:
         (_("%(name)s (%(other)s without HTTPS)", name=SECURE_COOKIE, other=COOKIE),
          _("Your choice whether visits are recorded; set only if you choose on the page “Your choice”"), lasts),
         (_("%(name)s (%(other)s without HTTPS)", name=f"__Host-{OWNER_COOKIE}", other=OWNER_COOKIE),
-         _("Only for those who run this website, while they are signed in to its statistics"), _("until the browser is closed")),
+         _("Only for those who run this website, while they are signed in to its statistics"),
+         _.plural("one hour", "%(number)s hours", OWNER_COOKIE_HOURS)),
     ]  # fmt: skip
     for cookie in facts.cookies:
         life = in_days(_, cookie.days) if cookie.days else _("until the browser is closed")
@@ -251,6 +279,8 @@ def _cookies(_: Language, facts: Facts) -> Section:
 
 
 OWNER_COOKIE: Final = "privacy-owner"
+OWNER_COOKIE_HOURS: Final = 12
+"""`access.LONGEST`; a test compares them."""
 
 
 def _refusal(_: Language, facts: Facts) -> Section:
@@ -278,6 +308,12 @@ def _your_data(_: Language, facts: Facts) -> Section:
             "Data about visits are deleted after %(days)s in any case. What stays are figures: how many visitors a page, a source "
             "or a kind "
             "of browser had on a day and in a month.",
+            days=days,
+        )
+        if {"page", "source", "agent"} <= set(facts.items)
+        else _(
+            "Data about visits are deleted after %(days)s in any case. What stays are figures: how many visitors came on a day and in a "
+            "month, and what of the above they had in common.",
             days=days,
         )
     ]
@@ -331,9 +367,12 @@ def _complaints(_: Language, facts: Facts) -> Section:
 
 
 def _changes(_: Language) -> Section:
-    text = _("This statement follows the settings of the software that records visits. It changes when they do, and so does this date.")
+    paragraphs = (
+        _("This statement follows the settings of the software that records visits. It changes when they do, and so does this date."),
+        _("What was noted or sent under an earlier version is kept as that version says, until its time is over."),
+    )
     return Section(
-        "changes", _("Changes of this statement"), (text,), links=((_("What has changed, and earlier versions"), "/statement/changes"),)
+        "changes", _("Changes of this statement"), paragraphs, links=((_("What has changed, and earlier versions"), "/statement/changes"),)
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -83,6 +83,11 @@ def find(store: SQLiteStore, number: int) -> Version | None:
     """Return one version; None if there is none of that number."""
     rows = store.rows(queries.VERSION, number=number)
     return _version(rows[0]) if rows else None
+
+
+def facts_by_name(store: SQLiteStore, names: Collection[str]) -> dict[str, Facts]:
+    """Return the facts of the versions of these names, as far as they were kept."""
+    return {version.name: version.facts for version in history(store) if version.facts and version.name in names} if names else {}
 
 
 def steps(_: Language, versions: list[Version]) -> list[Step]:
