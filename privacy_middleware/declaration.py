@@ -179,14 +179,13 @@ def load_declaration(document: Mapping[str, Any]) -> Declaration:
     Raises:
         DeclarationError: naming the place in the file, what is wrong there, and the remedy.
     """
-    unprintable = [text for text in _texts(document) if _CONTROL.search(text)]
-    if unprintable:
-        raise DeclarationError(f"privacy.toml is not valid: it holds a control character in {unprintable[0]!r}; leave it out")
     try:
         declaration = msgspec.convert(_spelled_out(document), Declaration)
     except msgspec.ValidationError as error:
         raise DeclarationError(_explain(_fault_of_form(document.get("forms")) or str(error))) from None
     problems = _problems(declaration)
+    unprintable = next((text for text in _texts(document) if _CONTROL.search(text)), "")
+    problems += [f"there is a control character in {unprintable!r}; leave it out"] if unprintable and not problems else []
     if problems:
         raise DeclarationError("privacy.toml is not valid:\n" + "\n".join(f"  - {problem}" for problem in problems))
     return declaration
