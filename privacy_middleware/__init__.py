@@ -3,6 +3,7 @@
 from .asgi import PrivacyMiddleware
 from .errors import DeclarationError, PrivacyError, SettingsError
 from .privacy import VisitorPrivacy
+from .wsgi import PrivacyWSGIMiddleware
 
-__all__ = ["DeclarationError", "PrivacyError", "PrivacyMiddleware", "SettingsError", "VisitorPrivacy"]
+__all__ = ["DeclarationError", "PrivacyError", "PrivacyMiddleware", "PrivacyWSGIMiddleware", "SettingsError", "VisitorPrivacy"]
 __version__ = "0.1.0"

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Sequence
-from time import monotonic, time
+from string import printable
+from time import monotonic
 from typing import Any, Final
 from urllib.parse import quote
 
 import anyio
 
-from .checks import warn
+from .adapter import UNDECIDED, WELL_KNOWN, Adapter
 from .collect.choice import CHOICE_HEADERS as _MAY_CHOOSE
-from .collect.choice import COOKIE, Choice, read_choice
-from .collect.form import FormIndex
-from .collect.visitor import client_address
+from .collect.choice import COOKIE, read_choice
 from .errors import KeyMissing, PrivacyError
 from .forms import Form
 from .mail import Send as MailSender
-from .privacy import SWITCHED_OFF, Host, Privacy, VisitorPrivacy, excluded, visitor_privacy
-from .record.exit import SECONDS, flush_at_exit, flush_on_sigterm
-from .routes import RouteTemplates
+from .privacy import SWITCHED_OFF, Host, Privacy
+from .record.exit import SECONDS
 from .sources import DataSource
 from .waiting import answer_of
 from .watch import FormWatch, Message, Receive, Scope, Send, Watch
@@ -28,14 +25,9 @@ from .watch import FormWatch, Message, Receive, Scope, Send, Watch
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
 _COOKIE: Final = COOKIE.encode()
-_UNDECIDED: Final = Choice(None, None)
-_WELL_KNOWN: Final = ("/.well-known/gpc.json", "/.well-known/dnt/")
 
 
-logger = logging.getLogger("privacy_middleware")
-
-
-class PrivacyMiddleware:
+class PrivacyMiddleware(Adapter):
     """Wraps an ASGI app: logs visits, honours refusals, and serves the privacy pages under one path.
 
     Args:
@@ -72,29 +64,9 @@ class PrivacyMiddleware:
                 raise
             # Starlette builds its middleware when it is first called: an error raised there is taken for a missing lifespan.
             app, privacy = _no_start(error), Privacy.from_sources({"disabled": True, "policy": "\n"}, {})
+        super().__init__(privacy, keys_checked=not late)
         self.app = app
-        self.privacy = privacy
-        self.recorder = privacy.recorder
-        self._disabled = privacy.settings.disabled
-        self._mount = privacy.settings.path
-        # What our own paths begin with; slicing costs a third of `startswith`. Switched off, we have none.
-        self._start = slice(1, min(4, len(self._mount)))
-        self._own_starts = () if self._disabled else (self._mount[self._start], _WELL_KNOWN[0][self._start])
-        self._signals = privacy.settings.signals
-        self._excluded = excluded(privacy.settings)
-        self._forms = FormIndex(() if self._disabled else privacy.declaration.forms)
-        self._form_methods = self._forms.methods
-        self.intake = privacy.intake
-        self.form_limit = privacy.settings.form_limit
-        self.templates = RouteTemplates()
-        self._views: dict[tuple[Choice, str], VisitorPrivacy] = {}
-        self._view = self._view_of(_UNDECIDED, "")
         self._site: ASGIApp | None = None
-        self.clock: Callable[[], float] = time
-        """Epoch seconds; the demo sets it to fill the past."""
-        self._prepared = False
-        self._keys_checked = not late
-        self.trusted = privacy.settings.trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """Serve one connection; whatever the host's app returns or raises goes on to the server."""
@@ -148,7 +120,7 @@ class PrivacyMiddleware:
             if self._refuses(scope, headers, root or ""):
                 return self._asked_for(scope, found, receive, send)
         else:
-            scope["privacy"] = self._view_of(_UNDECIDED, root) if root else self._view
+            scope["privacy"] = self._view_of(UNDECIDED, root) if root else self._view
         if self._excluded is not None and self._excluded.match(path):
             return None
         if not self._prepared:
@@ -159,7 +131,7 @@ class PrivacyMiddleware:
 
     def _refuses(self, scope: Scope, headers: Sequence[tuple[bytes, bytes]], root: str) -> bool:
         """Read the choice from the few headers that can hold one, each as often as it was sent."""
-        choice = _UNDECIDED
+        choice = UNDECIDED
         choosing = [header for header in headers if header[0] in _MAY_CHOOSE and (header[0] != b"cookie" or _COOKIE in header[1])]
         if choosing:
             choice = read_choice(choosing, self._signals, secure=scope.get("scheme") == "https")
@@ -185,26 +157,15 @@ class PrivacyMiddleware:
         path = path.removeprefix(root)
         if self._disabled:
             return None
-        if path in _WELL_KNOWN:
+        if path in WELL_KNOWN:
             return self._well_known if not root and scope["method"] in ("GET", "HEAD") else None
-        below = path.removeprefix(self._mount)
-        if below is path or (below and below[0] != "/") or "/.." in path:
-            return None
-        return self._answer
+        return self._answer if self._is_own(path) else None
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._site is None:
-            from .site.app import make_site
-
-            self._site = make_site(self.privacy)
         self._prepare()
-        root, path = scope.get("root_path", ""), scope["path"]
-        if not path.startswith(root):  # behind a proxy that strips the root path, as FastAPI's root_path has it
-            path = root + path
-        try:
-            await self._site({**scope, "root_path": root + self._mount, "path": path}, receive, send)
-        except Exception as error:  # Starlette has answered 500; the server need not hear of it
-            self.recorder.fault(error)
+        if self._site is None:
+            self._site = own_pages(self)
+        await self._site(scope, receive, send)
 
     async def _well_known(self, scope: Scope, receive: Receive, send: Send) -> Any:
         """Let the host answer; only where it knows no such path (404), answer what we know there."""
@@ -219,39 +180,6 @@ class PrivacyMiddleware:
         if host.declined:
             await own(scope, receive, send)
         return result
-
-    def _view_of(self, choice: Choice, root: str) -> VisitorPrivacy:
-        key = (choice, root)
-        view = self._views.get(key)
-        if view is None:
-            if len(self._views) > 1000:  # a client chooses no root path, but nothing grows without an end
-                self._views.clear()
-            view = self._views[key] = visitor_privacy(choice, quote(root, safe="/~:@!$&'()*+,=") + self._mount, self.privacy)
-        return view
-
-    def _prepare(self) -> None:
-        """Once a process that serves: see to it that what is queued at the end is committed."""
-        if self._prepared:
-            return
-        self._prepared = True
-        flush_at_exit(self.recorder)
-        flush_at_exit(self.privacy.clerk)
-        flush_at_exit(self.privacy.postman)
-        flush_at_exit(self.privacy.bookkeeper)
-        if self._forms.forms:
-            flush_at_exit(self.intake)
-            if not self._keys_checked:
-                self._say_if_key_is_missing()
-        if self.privacy.settings.profile:
-            self.recorder.submit(lambda store: warn(self.privacy, store))
-        flush_on_sigterm(self.recorder, self.intake)  # also with a lifespan: some servers end their workers in the middle of it
-
-    def _say_if_key_is_missing(self) -> None:
-        """Where there is no lifespan whose start could fail, say it in the log, once; submissions then wait in spool or memory."""
-        try:
-            self.privacy.keys.check()
-        except PrivacyError as error:
-            logger.error("%s", error)  # noqa: TRY400 - the text says it all
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> Any:
         wrong = ""
@@ -295,7 +223,7 @@ class PrivacyMiddleware:
     def forwarded_address(self, scope: Scope, peer: str) -> str:
         """Return the visitor's address behind the trusted proxies."""
         forwarded = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        return client_address(peer, forwarded, self.trusted)
+        return self.client_address(peer, forwarded)
 
     async def _flush(self) -> None:
         """Commit what is queued, also where the server has cancelled the task; look on instead of waiting in a thread."""
@@ -311,6 +239,26 @@ class PrivacyMiddleware:
                 self.intake.ending()
         except Exception as error:  # whatever it is, the host goes on
             recorder.fault(error)
+
+
+def own_pages(adapter: Adapter) -> ASGIApp:
+    """Return the app that serves the privacy pages, below whatever mounts are in front of it."""
+    from .site.app import make_site
+
+    site, mount, recorder = make_site(adapter.privacy), adapter.privacy.settings.path, adapter.recorder
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        root, path, query = scope.get("root_path", ""), scope["path"], scope["query_string"]
+        if not path.startswith(root):  # behind a proxy that strips the root path, as FastAPI's root_path has it
+            path = root + path
+        if not query.isascii():  # no URL, but some servers let it pass
+            query = quote(query, safe=printable).encode()
+        try:
+            await site({**scope, "root_path": root + mount, "path": path, "query_string": query}, receive, send)
+        except Exception as error:  # Starlette has answered 500; the server need not hear of it
+            recorder.fault(error)
+
+    return app
 
 
 def _no_start(error: PrivacyError) -> ASGIApp:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from collections.abc import Iterator
+from time import monotonic, sleep
 from typing import Final
 
 import anyio
@@ -51,15 +52,25 @@ class Capture:
         return Captured(form, outcome, self._content_type, copy.body(), self._time, self.visitor)
 
     async def keep(self, captured: Captured) -> None:
-        """Return once it is durable, so that the visitor sees the answer only then.
+        """Return once it is durable, so that the visitor sees the answer only then; on any event loop."""
+        for _ in self._looks(captured):
+            await anyio.sleep(LOOK)
 
-        Waits no longer than the budget for the database, and then as long again, or a little longer, for the spool.
+    def keep_in_thread(self, captured: Captured) -> None:
+        """Return once it is durable, as `keep`, where a thread serves each request (WSGI)."""
+        for _ in self._looks(captured):
+            sleep(LOOK)
+
+    def _looks(self, captured: Captured) -> Iterator[None]:
+        """Hand it to the intake, and look whether it is durable; the caller pauses between two looks.
+
+        Ends after the budget for the database at the latest, and then as long again, or a little longer, for the spool.
         """
         intake = self._intake
         end = monotonic() + intake.wait_seconds + max(intake.wait_seconds, SPOOL_SECONDS)
         ticket = intake.take(captured)
         while monotonic() < end and (ticket is None or not ticket.done()):
-            await anyio.sleep(LOOK)
+            yield
             if ticket is None:
                 ticket = intake.take(captured)
         if ticket is None:
