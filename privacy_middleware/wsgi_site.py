@@ -9,6 +9,7 @@ import atexit
 import os
 import queue
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
@@ -38,23 +39,20 @@ class Bridge:
         """Run the app for one request, and give its answer piece by piece; if the server closes before, the app is cancelled."""
         exchange = _Exchange(_body(environ))
         running = self._at_work().start_task_soon(app, _scope(environ), exchange.receive, exchange.send)
+        start = exchange.next_piece(running)  # at once: granian looks for it before it iterates
+        status = HTTPStatus(start["status"])
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in start.get("headers", ())]
+        start_response(f"{status.value} {status.phrase}", headers)
+        return self._pieces(exchange, running)
+
+    @staticmethod
+    def _pieces(exchange: _Exchange, running: Future[Any]) -> Iterator[bytes]:
         try:
             while True:
-                try:
-                    message = exchange.pieces.get(timeout=GONE_LOOK)
-                except queue.Empty:
-                    if running.done() and exchange.pieces.empty():
-                        running.result()  # raises what the app raised
-                        raise RuntimeError("the privacy pages gave no answer") from None
-                    continue
-                if message["type"] == "http.response.start":
-                    status = HTTPStatus(message["status"])
-                    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ())]
-                    start_response(f"{status.value} {status.phrase}", headers)
-                elif message["type"] == "http.response.body":
-                    yield message.get("body", b"")
-                    if not message.get("more_body"):
-                        return
+                message = exchange.next_piece(running)
+                yield message.get("body", b"")
+                if not message.get("more_body"):
+                    return
         finally:
             exchange.gone = True
             if not running.done():
@@ -81,6 +79,20 @@ class _Exchange:
         self.body: bytes | None = body
         self.pieces: queue.Queue[Message] = queue.Queue()
         self.gone = False
+
+    def next_piece(self, running: Future[Any]) -> Message:
+        """Wait, in the server's thread, for what the app sends next.
+
+        Raises:
+            whatever the app raises instead.
+        """
+        while True:
+            try:
+                return self.pieces.get(timeout=GONE_LOOK)
+            except queue.Empty:
+                if running.done() and self.pieces.empty():
+                    running.result()
+                    raise RuntimeError("the privacy pages gave no answer") from None
 
     async def receive(self) -> Message:
         """Give the app the body, and then nothing until the visitor is gone."""

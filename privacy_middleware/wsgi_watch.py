@@ -112,6 +112,8 @@ class WSGIWatch:
     def answer(self, result: Iterable[bytes]) -> Iterable[bytes]:
         """Return what goes on to the server in the place of the app's iterable: the same object wherever that is possible."""
         try:
+            if self._capture is not None and self._status:
+                self._decide(self._capture)  # not with the first chunk: some servers send status and headers before it
             kind = result.__class__
             if (kind is list or kind is tuple) and self._status:
                 self.sends(b"")

@@ -82,6 +82,50 @@ forms = PrivacyMiddleware(Starlette(routes=[Route("/form", take, methods=["POST"
 '''
 
 
+WSGI_APPS = '''
+"""The same app in Flask, bare and wrapped, and one with a form."""
+
+import time
+
+from flask import Flask, redirect, request
+from privacy_middleware import PrivacyWSGIMiddleware
+
+
+def make():
+    app = Flask(__name__)
+
+    @app.get("/<word>")
+    def page(word):
+        if word == "slow":
+            time.sleep(1)
+        return "<p>page"
+
+    @app.post("/form")
+    def take():
+        request.get_data()
+        return redirect("/thanks", 303)
+
+    return app
+
+
+FORMS = """
+[[forms]]
+name = "form"
+path = "/form"
+purpose = "answer"
+retention_days = 30
+[forms.fields]
+email = { treatment = "keep", identity = true }
+message = "redact"
+"""
+bare = make()
+wrapped = make()
+wrapped.wsgi_app = PrivacyWSGIMiddleware(wrapped.wsgi_app, path_params="word")
+forms = make()
+forms.wsgi_app = PrivacyWSGIMiddleware(forms.wsgi_app, policy=FORMS)
+'''
+
+
 def words(number: int, prefix: str = "") -> list[str]:
     """Return so many different paths that look like nobody's."""
     return [f"/{prefix}{''.join(letters)}" for letters, _ in zip(product(ascii_lowercase, repeat=3), range(number), strict=False)]
@@ -97,8 +141,8 @@ def free_port() -> int:
 class Server:
     """A server process, with the workers that it starts."""
 
-    def __init__(self, command: Iterable[str], folder: Path) -> None:
-        (folder / "served.py").write_text(APPS)
+    def __init__(self, command: Iterable[str], folder: Path, apps: str = APPS) -> None:
+        (folder / "served.py").write_text(apps)
         self.port = free_port()
         self.output = folder / f"output-{self.port}.txt"
         environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -11,7 +11,7 @@ from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
 
 import pytest
-from flask import Flask, Response, request
+from flask import Flask, Response
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -662,7 +662,6 @@ def make_flask() -> Flask:
     app.add_url_rule("/files/<path:name>", "file", lambda name: name)
     app.add_url_rule("/people/<any(anna, 'otto'):who>/<string(length=2):code>", "person", lambda who, code: who + code)
     app.add_url_rule("/stream", "stream", lambda: Response(iter(["a", "b"])))
-    app.add_url_rule("/echo", "echo", request.get_data, methods=["POST"])
     return app
 
 
