@@ -1,10 +1,11 @@
 """The README says what is so: its table, its lines and its examples are run as printed."""
 
+import gc
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from starlette.applications import Starlette
@@ -22,7 +23,7 @@ from .conftest import hits
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-LINES = dict(re.findall(r"^\| ([^|]+) \| `([^`]*PrivacyMiddleware[^`]*)` \|$", README, re.MULTILINE))
+LINES = dict(re.findall(r"^\| ([^|]+) \| `([^`]*Privacy(?:WSGI)?Middleware[^`]*)` \|$", README, re.MULTILINE))
 
 
 def blocks(language: str) -> list[str]:
@@ -78,6 +79,55 @@ def test_the_one_line_works_as_printed(row: str, make) -> None:
     client = TestClient(names["app"])
     client.get("/page")
     assert "Privacy statement" in client.get("/privacy/").text
+    assert [hit["path"] for hit in hits()] == ["/page"]
+
+
+def flask_app() -> Any:
+    from flask import Flask
+
+    return Flask(__name__)
+
+
+def wsgi_app() -> Any:
+    def application(_: Any, start_response: Any) -> list[bytes]:
+        start_response("404 Not Found", [("Content-Type", "text/html")])
+        return [b"nothing"]
+
+    return application
+
+
+def django_app() -> Any:
+    import django
+    from django.conf import settings
+    from django.core.handlers.wsgi import WSGIHandler
+
+    if not settings.configured:
+        settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF="django.conf.urls.i18n", SECRET_KEY="x" * 50, USE_I18N=False)
+        django.setup()
+    return WSGIHandler()
+
+
+@pytest.mark.parametrize(
+    ("row", "make"),
+    [
+        ("Flask", flask_app),
+        ("Django, any other WSGI app", wsgi_app),
+        ("Django, any other WSGI app", django_app),
+    ],
+)
+def test_the_one_line_for_wsgi_works_as_printed(row: str, make: Any) -> None:
+    from werkzeug.test import Client
+
+    from privacy_middleware import PrivacyWSGIMiddleware
+
+    names = {"app": make(), "application": make(), "PrivacyWSGIMiddleware": PrivacyWSGIMiddleware}
+    exec(LINES[row], names)
+    client = Client(names["app"] if "app." in LINES[row] else names["application"])
+    assert client.get("/page").status_code == 404
+    assert b"Privacy statement" in client.get("/privacy/").data
+    gc.collect()
+    wrapped = getattr(names["app"], "wsgi_app", names["application"])
+    wrapped.recorder.flush()
     assert [hit["path"] for hit in hits()] == ["/page"]
 
 
