@@ -80,7 +80,7 @@ class PrivacyWSGIMiddleware(Adapter):
         """Return what watches this request, an app that answers it in the host's place, or None to leave it alone."""
         path, root = environ.get("PATH_INFO", ""), environ.get("SCRIPT_NAME", "")
         if path[self._start] in self._own_starts:
-            if path in WELL_KNOWN and not root and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            if path in WELL_KNOWN and not root and environ.get("REQUEST_METHOD", "GET") in ("GET", "HEAD"):
                 return self._well_known
             if self._is_own(path):
                 return self._own_pages
@@ -95,7 +95,7 @@ class PrivacyWSGIMiddleware(Adapter):
             environ[VISITOR] = self._view_of(UNDECIDED, root) if root else self._view
         if self._excluded is not None and self._excluded.match(path):
             return None
-        method = environ["REQUEST_METHOD"]
+        method = environ.get("REQUEST_METHOD", "GET")
         form = self._forms.sent_to(method, readable(root + path), readable(root)) if method in self._form_methods else None
         if refuses and (form is None or not form.requested):
             return None

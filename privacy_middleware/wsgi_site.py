@@ -135,7 +135,7 @@ def _scope(environ: Environ) -> dict[str, Any]:
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.5"},
         "http_version": "1.1",
-        "method": environ["REQUEST_METHOD"],
+        "method": environ.get("REQUEST_METHOD", "GET"),
         "scheme": environ.get("wsgi.url_scheme", "http"),
         "path": root + readable(environ.get("PATH_INFO", "")),
         "query_string": environ.get("QUERY_STRING", "").encode("latin-1", "replace"),

@@ -161,7 +161,9 @@ class WSGIWatch:
         """The server is done with it; if it did not take all, the visitor may have left."""
         if not self.ended:
             length = self._answered("content-length")
-            self.end(completed=int(self._environ["REQUEST_METHOD"] == "HEAD" or (length.isdigit() and self._bytes >= int(length))))
+            self.end(
+                completed=int(self._environ.get("REQUEST_METHOD", "GET") == "HEAD" or (length.isdigit() and self._bytes >= int(length)))
+            )
 
     def broken(self, error: BaseException) -> None:
         """Note that the app raised: the server answers 500 if nothing was sent yet, which decides about the form as well."""
@@ -188,7 +190,7 @@ class WSGIWatch:
             visitor = seen.get(hash(who)) if starts <= self._time < ends else None
             if visitor is None:
                 visitor = recorder.visitors.meet(self._time, *who)
-            method, status = environ["REQUEST_METHOD"], self._status or 500
+            method, status = environ.get("REQUEST_METHOD", "GET"), self._status or 500
             # The fields of an Exchange, as the ASGI adapter has them.
             fields = (
                 self._time,
