@@ -2,8 +2,9 @@
 
 from .asgi import PrivacyMiddleware
 from .errors import DeclarationError, PrivacyError, SettingsError
+from .frameworks import init
 from .privacy import VisitorPrivacy
 from .wsgi import PrivacyWSGIMiddleware
 
-__all__ = ["DeclarationError", "PrivacyError", "PrivacyMiddleware", "PrivacyWSGIMiddleware", "SettingsError", "VisitorPrivacy"]
+__all__ = ["DeclarationError", "PrivacyError", "PrivacyMiddleware", "PrivacyWSGIMiddleware", "SettingsError", "VisitorPrivacy", "init"]
 __version__ = "0.1.0"

@@ -19,7 +19,8 @@ LAYERS = [
     {"routes", "capture", "problems", "checks", "truth"},
     {"watch", "wsgi_watch", "adapter"},
     {"wsgi_site"},
-    {"asgi", "wsgi", "django", "site", "cli"},
+    {"asgi", "wsgi", "site", "cli"},
+    {"frameworks"},
     {"__init__", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
