@@ -44,7 +44,7 @@ class WSGIWatch:
 
     __slots__ = (
         "_bytes", "_capture", "_environ", "_headers", "_middleware", "_path", "_root", "_start_response", "_started", "_status",
-        "_template", "_time", "ended",
+        "_time", "ended", "template",
     )  # fmt: skip
 
     def __init__(self, middleware: Middleware, environ: Environ, start_response: StartResponse, root: str) -> None:
@@ -58,7 +58,7 @@ class WSGIWatch:
         self._status = self._bytes = 0
         self._headers: Sequence[tuple[str, str]] = ()
         self._capture: Capture | None = None
-        self._template: str | None = None
+        self.template: str | None = None
         self.ended = False
 
     # --- the request -------------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class WSGIWatch:
         """Hear the start of the answer, and pass it on; an app may replace it as long as nothing is sent."""
         try:
             self._status, self._headers = int(status[:3]), headers
-            self._template = route_template(self._environ, self._root)  # now: Flask takes it away with its context
+            self.template = route_template(self._environ, self._root)  # now: Flask takes it away with its context
         except Exception as error:  # what the app gave is the server's to judge
             self._middleware.recorder.fault(error)
         write = self._start_response(status, headers, *exc_info)
@@ -112,8 +112,7 @@ class WSGIWatch:
     def answer(self, result: Iterable[bytes]) -> Iterable[bytes]:
         """Return what goes on to the server in the place of the app's iterable: the same object wherever that is possible."""
         try:
-            if self._capture is not None and self._status:
-                self._decide(self._capture)  # not with the first chunk: some servers send status and headers before it
+            self.decide_now()  # not with the first chunk: some servers send status and headers before it
             kind = result.__class__
             if (kind is list or kind is tuple) and self._status:
                 self.sends(b"")
@@ -122,15 +121,15 @@ class WSGIWatch:
                 return result
             wrapper = self._environ.get("wsgi.file_wrapper")
             if isinstance(wrapper, type) and isinstance(result, wrapper):
-                self._file()
+                self.sends_file()
                 return result
             return _Sized(self, result) if hasattr(result, "__len__") else _Answer(self, result)
         except Exception as error:  # whatever our own fault, the answer goes out
             self._middleware.recorder.fault(error)
             return result
 
-    def _file(self) -> None:
-        """The server sends it, perhaps from the file itself; what is known is the length that the app announced."""
+    def sends_file(self) -> None:
+        """Hear that the server sends a file, perhaps by itself; what is known is the length that the app announced."""
         self.sends(b"")
         length = self._answered("content-length")
         self._bytes += int(length) if length.isdigit() else 0
@@ -144,6 +143,18 @@ class WSGIWatch:
                 self._decide(self._capture)
         except Exception as error:  # whatever our own fault, the answer goes out
             self._middleware.recorder.fault(error)
+
+    def decide_now(self) -> None:
+        """With the start of the answer, the fate of a submission is decided; what is to be kept is durable when this returns."""
+        if self._capture is not None and self._status:
+            self._decide(self._capture)
+
+    async def decide_in_task(self) -> None:
+        """The same on an event loop."""
+        capture, self._capture = self._capture, None
+        captured = capture.decide(self._status) if capture is not None else None
+        if capture is not None and captured is not None:
+            await capture.keep(captured)
 
     def _decide(self, capture: Capture) -> None:
         self._capture = None
@@ -197,7 +208,7 @@ class WSGIWatch:
                 visitor,
                 method,
                 readable(self._path)[:LONGEST_PART],
-                self._template,
+                self.template,
                 self._sent("QUERY_STRING", LONGEST_PART),
                 who[2],
                 self._sent("HTTP_REFERER", LONGEST_PART),
@@ -340,8 +351,13 @@ def route_template(environ: Environ, root: str) -> str | None:
     if not isinstance(rule, str):
         return None
     mount = environ.get("SCRIPT_NAME", "").removeprefix(root)
-    return (scrub_path(readable(mount)) if mount else "") + _PARAMETER.sub(_as_template, rule)
+    return (scrub_path(readable(mount)) if mount else "") + as_template(rule)
 
 
-def _as_template(found: re.Match[str]) -> str:
+def as_template(rule: str) -> str:
+    """Return a rule of Werkzeug's or a route of Django's as our templates are written: `/orders/<int:id>` is `/orders/{id}`."""
+    return _PARAMETER.sub(_hole, rule)
+
+
+def _hole(found: re.Match[str]) -> str:
     return f"{{{found[2]}:path}}" if found[1] == "path" else f"{{{found[2]}}}"

@@ -20,7 +20,7 @@ LAYERS = [
     {"watch", "wsgi_watch", "adapter"},
     {"wsgi_site"},
     {"asgi", "wsgi", "site", "cli"},
-    {"frameworks"},
+    {"frameworks", "django"},
     {"__init__", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

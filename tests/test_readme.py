@@ -20,6 +20,7 @@ from privacy_middleware.settings import SETTINGS, settings_table
 from privacy_middleware.statistics.reports import DIMENSIONS
 
 from .conftest import hits
+from .test_truth import close_all
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -111,8 +112,8 @@ def django_app() -> Any:
     ("row", "make"),
     [
         ("Flask", flask_app),
-        ("Django, any other WSGI app", wsgi_app),
-        ("Django, any other WSGI app", django_app),
+        ("any other WSGI app", wsgi_app),
+        ("any other WSGI app", django_app),
     ],
 )
 def test_the_one_line_for_wsgi_works_as_printed(row: str, make: Any) -> None:
@@ -183,3 +184,20 @@ def test_every_module_stands_in_the_map() -> None:
     parts = [path.name + ("/" if path.is_dir() else "") for path in package.iterdir() if not path.name.startswith(("_", "."))]
     expected = [part for part in parts if part.endswith((".py", "/")) and part != "errors.py"]
     assert [part for part in expected if f"`{part}`" not in README] == []
+
+
+def test_the_line_for_django_works_as_printed() -> None:
+    from django.test import Client as DjangoClient
+    from django.test import override_settings
+
+    django_app()
+    line = re.search(r"^\| Django \| `([^`]+)` \|$", README, re.MULTILINE)
+    assert line is not None
+    names: dict[str, Any] = {"MIDDLEWARE": []}
+    exec(line[1], names)
+    with override_settings(MIDDLEWARE=names["MIDDLEWARE"]):
+        client = DjangoClient()
+        assert client.get("/page").status_code == 404
+        assert b"Privacy statement" in b"".join(client.get("/privacy/").streaming_content)
+    close_all()
+    assert [hit["path"] for hit in hits()] == ["/page"]
