@@ -343,7 +343,7 @@ def test_closing_while_visits_come_loses_none() -> None:
     recorder = make_recorder()
 
     def come() -> None:
-        for _ in range(4000):
+        for _ in range(1000):
             visit(recorder)
             time.sleep(0.0002)
 
@@ -353,7 +353,7 @@ def test_closing_while_visits_come_loses_none() -> None:
         recorder.close()
     assert recorder.flush(10)
     assert query("SELECT * FROM counter") == []
-    assert stored() == 4000
+    assert stored() == 1000
 
 
 def test_closing_in_vain_does_not_end_the_recording_for_good() -> None:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 import threading
 import time
 from collections import Counter
@@ -29,24 +28,17 @@ SERVERS = {
     "granian": ["granian", "--interface", "wsgi", "--port", "PORT", "served:APP"],
     "waitress": ["waitress", "--listen", "127.0.0.1:PORT", "served:APP"],
     "werkzeug": ["flask", "--app", "served:APP", "run", "--port", "PORT"],
-    "uwsgi": ["pyuwsgi_run"],
 }
 WHOLE_END = [name for name in SERVERS if name not in ("waitress", "werkzeug")]
 """Those that end in order on SIGTERM; the others are ended by the signal itself."""
 
 
 def start(name: str, app: str, folder: Path) -> Server:
-    if name == "uwsgi":
-        (folder / "pyuwsgi_run.py").write_text("import sys, pyuwsgi; pyuwsgi.run(sys.argv[1:])\n")
-        library = sysconfig.get_paths()["purelib"]
-        options = ["--http-socket", "127.0.0.1:PORT", "--module", f"served:{app}", "--enable-threads", "--threads", "4", "--die-on-term"]
-        options += ["--master", "--processes", "2", "--lazy-apps", "--pythonpath", f"{folder}", "--pythonpath", library, "--need-app"]
-        return Server(["pyuwsgi_run", *options], folder, WSGI_APPS)
     return Server([part.replace("APP", app) for part in SERVERS[name]], folder, WSGI_APPS)
 
 
 def ask_in_pieces(server: Server, paths: list[str]) -> None:
-    """By several clients, each with a connection for each path: uWSGI closes one without saying so."""
+    """By several clients, each with a connection for each path."""
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda path: ask(server.port, [path]), paths))
 

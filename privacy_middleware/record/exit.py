@@ -7,7 +7,6 @@ import multiprocessing
 import multiprocessing.util
 import os
 import signal
-import sys
 import threading
 import time
 import weakref
@@ -35,13 +34,8 @@ def flush_at_exit(recorder: Forkable) -> None:
 
     atexit.register(close)
     weakref.finalize(recorder, atexit.unregister, close).atexit = False
-    # Some processes end without calling what is registered there:
-    if multiprocessing.parent_process() is not None:  # those of multiprocessing (granian, hypercorn)
+    if multiprocessing.parent_process() is not None:  # such processes end without calling what is registered there (granian)
         multiprocessing.util.Finalize(None, close, exitpriority=1)
-    uwsgi = sys.modules.get("uwsgi")
-    if uwsgi is not None:
-        before = getattr(uwsgi, "atexit", None)
-        uwsgi.atexit = lambda: [end() for end in (close, before) if end is not None]  # type: ignore[attr-defined]
 
 
 def flush_on_sigterm(recorder: Recorder, intake: Intake) -> None:
