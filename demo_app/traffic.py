@@ -48,7 +48,7 @@ def fill(folder: Path, *, until: float) -> str:
     today = day_of(int(until * 1000), zone)
     first, before = stored(middleware)
     if first is not None and first < today - 1:
-        return f"No visits invented: {middleware.privacy.store.path} already holds some, since {date_of(first)}."
+        return f"No visits invented: {middleware.privacy.store.place} already holds some, since {date_of(first)}."
     middleware.clock = middleware.recorder.clock = clock = Clock(day_start(today - DAYS, zone) / 1000)
     middleware.recorder.start()
     flush(middleware)  # what the recorder has to say at its start comes before the progress bar
@@ -80,7 +80,7 @@ def stored(middleware: PrivacyMiddleware) -> tuple[int | None, int]:
 def flush(middleware: PrivacyMiddleware) -> None:
     """Wait until what was sent is written, and the recorder has seen the clock."""
     if not middleware.recorder.flush(PATIENCE):
-        raise StoreError(f"{middleware.privacy.store.path} does not take the visits in {PATIENCE:.0f} s; is the disk full?")
+        raise StoreError(f"{middleware.privacy.store.place} does not take the visits in {PATIENCE:.0f} s; is the disk full?")
 
 
 async def send_all(middleware: PrivacyMiddleware, requests: list[Request], clock: Clock) -> None:

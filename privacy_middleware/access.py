@@ -12,7 +12,7 @@ import secrets
 from typing import Final, Literal, NamedTuple
 
 from .store import access_queries as queries
-from .store.sqlite import SQLiteStore
+from .store.base import Store
 from .vault import Vault, token_hash
 
 Role = Literal["viewer", "officer"]
@@ -44,7 +44,7 @@ def fingerprint(vault: Vault, password_hash: str) -> str:
     return hashlib.sha256(vault.newest + password_hash.encode()).hexdigest()[:16]
 
 
-def make_link(store: SQLiteStore, root: bytes, role: Role, *, now: int) -> str:
+def make_link(store: Store, root: bytes, role: Role, *, now: int) -> str:
     """Return the id of a link that signs in once, in a transaction of the caller's."""
     store.execute(queries.PURGE_SIGN_INS, now=now)
     token = secrets.token_urlsafe(32)
@@ -52,12 +52,12 @@ def make_link(store: SQLiteStore, root: bytes, role: Role, *, now: int) -> str:
     return token
 
 
-def is_link(store: SQLiteStore, root: bytes, token: str, *, now: int) -> bool:
+def is_link(store: Store, root: bytes, token: str, *, now: int) -> bool:
     """Tell whether a link still signs in."""
     return bool(store.rows(queries.SIGN_IN, hash=token_hash(root, "sign-in", token), now=now))
 
 
-def redeem(store: SQLiteStore, root: bytes, token: str, *, way: str, now: int) -> str | None:
+def redeem(store: Store, root: bytes, token: str, *, way: str, now: int) -> str | None:
     """Use a link, in a transaction of the caller's; returns the session's id, or None if the link does not hold any more."""
     hash_ = token_hash(root, "sign-in", token)
     found = store.rows(queries.SIGN_IN, hash=hash_, now=now)
@@ -66,7 +66,7 @@ def redeem(store: SQLiteStore, root: bytes, token: str, *, way: str, now: int) -
     return begin(store, root, found[0]["role"], way=way, now=now)
 
 
-def begin(store: SQLiteStore, root: bytes, role: Role, *, way: str, now: int) -> str:
+def begin(store: Store, root: bytes, role: Role, *, way: str, now: int) -> str:
     """Begin a session under a new id, in a transaction of the caller's; `way` is its `fingerprint`."""
     store.execute(queries.PURGE_SESSIONS, used=now - IDLE, began=now - LONGEST, now=now)
     token = secrets.token_urlsafe(32)
@@ -74,7 +74,7 @@ def begin(store: SQLiteStore, root: bytes, role: Role, *, way: str, now: int) ->
     return token
 
 
-def session(store: SQLiteStore, root: bytes, token: str, *, way: str, now: int) -> Session | None:
+def session(store: Store, root: bytes, token: str, *, way: str, now: int) -> Session | None:
     """Return whose session this is, and note that it is used; None if it is none, or over."""
     hash_ = token_hash(root, "session", token)
     found = store.rows(queries.SESSION, hash=hash_, way=way, used=now - IDLE, began=now - LONGEST, now=now)
@@ -85,23 +85,23 @@ def session(store: SQLiteStore, root: bytes, token: str, *, way: str, now: int) 
     return Session(found[0]["role"], found[0]["began"])
 
 
-def end(store: SQLiteStore, root: bytes, token: str) -> None:
+def end(store: Store, root: bytes, token: str) -> None:
     """Sign out."""
     store.execute(queries.END_SESSION, hash=token_hash(root, "session", token))
 
 
-def end_all(store: SQLiteStore) -> None:
+def end_all(store: Store) -> None:
     """Sign out everywhere, and let no link that was given out sign in."""
     store.execute(queries.END_SESSIONS)
     store.execute(queries.END_SIGN_INS)
 
 
-def was_asked_for(store: SQLiteStore, *, now: int) -> bool:
+def was_asked_for(store: Store, *, now: int) -> bool:
     """Tell whether a link waits, or somebody is signed in: then the pages are there."""
     return bool(store.rows(queries.ANY_ACCESS, used=now - IDLE, began=now - LONGEST, now=now)[0]["is_there"])
 
 
-def may_try(store: SQLiteStore, root: bytes, network: str, *, now: int) -> bool:
+def may_try(store: Store, root: bytes, network: str, *, now: int) -> bool:
     """Count one try to sign in, in a transaction of the caller's; False if there were too many."""
     hour = now // HOUR
     for name, value in (("network", network), ("all", "all")):

@@ -19,7 +19,7 @@ from .settings import FEWEST_PUBLIC
 from .statement.authorities import ADEQUATE, AUTHORITIES, EEA
 from .statement.section import in_days
 from .store import queries
-from .store.sqlite import SQLiteStore
+from .store.base import Store
 
 logger = logging.getLogger("privacy_middleware")
 
@@ -47,27 +47,27 @@ class Check(NamedTuple):
     remedy: str
 
 
-Rule = Callable[[Language, Privacy, SQLiteStore | None, Profile], Iterator[Check]]
+Rule = Callable[[Language, Privacy, Store | None, Profile], Iterator[Check]]
 
 
-def check(_: Language, privacy: Privacy, store: SQLiteStore | None, profile: Profile) -> list[Check]:
+def check(_: Language, privacy: Privacy, store: Store | None, profile: Profile) -> list[Check]:
     """Hold everything against the rules of a profile; without a store, only what settings and declaration say."""
     return [found for rule in RULES for found in rule(_, privacy, store, profile)]
 
 
-def failures(_: Language, privacy: Privacy, store: SQLiteStore | None, profile: Profile) -> list[str]:
+def failures(_: Language, privacy: Privacy, store: Store | None, profile: Profile) -> list[str]:
     """Return what fails, as sentences with the remedy."""
     return [f"{one.name}: {one.found}; {one.remedy} ({one.source})" for one in check(_, privacy, store, profile) if not one.passed]
 
 
-def warn(privacy: Privacy, store: SQLiteStore) -> None:
+def warn(privacy: Privacy, store: Store) -> None:
     """Say in the log, in one line for each, which rules of PRIVACY_PROFILE are not kept."""
     profile = next((one for one in PROFILES if one == privacy.settings.profile), None)
     for failure in failures(english(), privacy, store, profile) if profile else ():
         logger.warning("not in order: %s", failure)
 
 
-def _address(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: Profile) -> Iterator[Check]:
+def _address(_: Language, privacy: Privacy, __: Store | None, profile: Profile) -> Iterator[Check]:
     kept = privacy.facts.address
     words = {"none": _("not kept"), "truncated": _("shortened (3 of 4 bytes, 6 of 16 of IPv6)"), "full": _("kept in full")}
     source = CNIL if profile == "cnil" else "GDPR art. 5(1)(c)" if profile in EUROPEAN else "CCPA § 1798.100(c)"
@@ -75,27 +75,27 @@ def _address(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: Pro
     yield Check(_("Network address"), source, passed, words[kept], _("set PRIVACY_IP=none"))
 
 
-def _retention(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: Profile) -> Iterator[Check]:
+def _retention(_: Language, privacy: Privacy, __: Store | None, profile: Profile) -> Iterator[Check]:
     days = privacy.settings.retention_days
     source = CNIL if profile == "cnil" else "GDPR art. 5(1)(e)" if profile in EUROPEAN else "CCPA § 1798.100(a)(3)"
     remedy = _("set PRIVACY_RETENTION_DAYS to %(days)s or less (25 months)", days=LONGEST_VISITS_DAYS)
     yield Check(_("Retention of visits"), source, days <= LONGEST_VISITS_DAYS, in_days(_, days), remedy)
 
 
-def _cookie(_: Language, __: Privacy, ___: SQLiteStore | None, profile: Profile) -> Iterator[Check]:
+def _cookie(_: Language, __: Privacy, ___: Store | None, profile: Profile) -> Iterator[Check]:
     if profile in EUROPEAN:
         found = _("%(days)s, not renewed", days=in_days(_, LIFETIME_DAYS))
         yield Check(_("Life of the choice's cookie"), CNIL, LIFETIME_DAYS <= LONGEST_COOKIE_DAYS, found, _("nothing to do"))
 
 
-def _campaign(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: Profile) -> Iterator[Check]:
+def _campaign(_: Language, privacy: Privacy, __: Store | None, profile: Profile) -> Iterator[Check]:
     if profile == "cnil":
         kept = "campaign" in privacy.facts.items
         found = _("names of campaigns are kept") if kept else _("not kept")
         yield Check(_("Campaigns"), CNIL, not kept, found, _("set PRIVACY_PROFILE=cnil, or leave 'campaign' out of visits.items"))
 
 
-def _refusal(_: Language, privacy: Privacy, store: SQLiteStore | None, profile: Profile) -> Iterator[Check]:
+def _refusal(_: Language, privacy: Privacy, store: Store | None, profile: Profile) -> Iterator[Check]:
     source = {"ccpa": "CCPA Regulations § 7025", "cnil": CNIL}.get(profile, "GDPR art. 21(5)")
     honoured = privacy.settings.signals["gpc"]
     found = _("taken as a refusal") if honoured else _("ignored")
@@ -107,7 +107,7 @@ def _refusal(_: Language, privacy: Privacy, store: SQLiteStore | None, profile: 
         yield Check(_("Refusal offered and linked"), "GDPR art. 12(1), 21(4)", seen, found, remedy)
 
 
-def _reachable(_: Language, privacy: Privacy, store: SQLiteStore | None, __: Profile) -> Iterator[Check]:
+def _reachable(_: Language, privacy: Privacy, store: Store | None, __: Profile) -> Iterator[Check]:
     base = privacy.settings.base_url
     found = base or _("not set")
     yield Check(_("Public address"), "GDPR art. 12(2)", bool(base), found, _("set PRIVACY_BASE_URL: links in mails are made of it"))
@@ -130,7 +130,7 @@ def _reachable(_: Language, privacy: Privacy, store: SQLiteStore | None, __: Pro
         yield Check(_("Mails that wait"), "GDPR art. 12(3)", not late, found, _("see the app's log, and `privacy-middleware mails list`"))
 
 
-def _https(_: Language, privacy: Privacy, store: SQLiteStore | None, __: Profile) -> Iterator[Check]:
+def _https(_: Language, privacy: Privacy, store: Store | None, __: Profile) -> Iterator[Check]:
     base = privacy.settings.base_url
     remedy = _("serve the website by https, and write PRIVACY_BASE_URL so")
     yield Check(_("HTTPS declared"), "GDPR art. 32(1)(a)", base.startswith("https://"), base or _("not set"), remedy)
@@ -141,7 +141,7 @@ def _https(_: Language, privacy: Privacy, store: SQLiteStore | None, __: Profile
         yield Check(_("HTTPS seen"), "GDPR art. 32(1)(a)", seen, found, remedy)
 
 
-def _contact(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: Profile) -> Iterator[Check]:
+def _contact(_: Language, privacy: Privacy, __: Store | None, profile: Profile) -> Iterator[Check]:
     who = privacy.facts.controller
     lacking = [name for name in ("name", "address", "email") if not getattr(who, name)]
     source = "CCPA § 1798.130" if profile == "ccpa" else "GDPR art. 13(1)(a)"
@@ -154,7 +154,7 @@ def _contact(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: Pro
         yield Check(_("Where to complain"), "GDPR art. 13(2)(d)", known, found, remedy)
 
 
-def _recipients(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: Profile) -> Iterator[Check]:
+def _recipients(_: Language, privacy: Privacy, __: Store | None, profile: Profile) -> Iterator[Check]:
     for one in privacy.facts.recipients:
         name = _("Recipient %(name)s", name=one.name)
         found = one.confidentiality or _("no undertaking of confidentiality is declared")
@@ -172,7 +172,7 @@ def _recipients(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: 
             yield Check(_("Recipient %(name)s, country", name=one.name), "GDPR art. 44 to 49", safe, found, remedy)
 
 
-def _purposes(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: Profile) -> Iterator[Check]:
+def _purposes(_: Language, privacy: Privacy, __: Store | None, profile: Profile) -> Iterator[Check]:
     if profile not in EUROPEAN:
         return
     for purpose in privacy.facts.purposes:
@@ -187,7 +187,7 @@ def _purposes(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: Pr
             yield Check(name, "ePrivacy Directive art. 13(1)", "consent" in basis.lower() or "6(1)(a)" in basis, _.own(basis), remedy)
 
 
-def _deadlines(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: Profile) -> Iterator[Check]:
+def _deadlines(_: Language, privacy: Privacy, __: Store | None, profile: Profile) -> Iterator[Check]:
     law = privacy.settings.deadlines
     wanted = ("ccpa",) if profile == "ccpa" else ("uk",) if profile == "uk" else ("gdpr",)
     source = {"ccpa": "CCPA § 1798.130(a)(2)", "uk": "UK GDPR art. 12(3)"}.get(profile, "GDPR art. 12(3)")
@@ -195,7 +195,7 @@ def _deadlines(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: P
     yield Check(_("Deadlines"), source, passed, law, _("set PRIVACY_DEADLINES=%(law)s", law=wanted[0]))
 
 
-def _figures(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: Profile) -> Iterator[Check]:
+def _figures(_: Language, privacy: Privacy, __: Store | None, profile: Profile) -> Iterator[Check]:
     fewest = privacy.settings.suppress_below
     source = CNIL if profile == "cnil" else "GDPR recital 26" if profile in EUROPEAN else "CCPA § 1798.140(m)"
     yield Check(
@@ -206,7 +206,7 @@ def _figures(_: Language, privacy: Privacy, __: SQLiteStore | None, profile: Pro
         yield Check(_("Fewest visitors in public figures"), source, FEWEST_PUBLIC >= 10, found, _("nothing to do"))
 
 
-def _keys(_: Language, privacy: Privacy, __: SQLiteStore | None, ___: Profile) -> Iterator[Check]:
+def _keys(_: Language, privacy: Privacy, __: Store | None, ___: Profile) -> Iterator[Check]:
     if privacy.facts.forms:
         given = bool(privacy.settings.secret_keys)
         found = _("given by you") if given else _("made by the software, in a file beside the database")

@@ -4,7 +4,9 @@
     ├── SettingsError      a PRIVACY_* variable or keyword is wrong: the start stops
     ├── DeclarationError   privacy.toml is wrong: the start stops
     ├── StoreError         the database cannot be used
-    │   └── SchemaTooNew   it was written by a newer version of this package
+    │   ├── SchemaTooNew   it was written by a newer version of this package
+    │   ├── Damaged        the file is no sound database
+    │   └── Unstorable     it refuses a row, whatever is tried again
     ├── VaultError         something sealed cannot be opened: changed, or moved from its place
     │   └── KeyMissing     the secret key that it was sealed under is not among those given
     └── ImportFault        an access log cannot be read
@@ -35,6 +37,14 @@ class StoreError(PrivacyError):
 
 class SchemaTooNew(StoreError):
     """The database has migrations that this version of the package does not know."""
+
+
+class Damaged(StoreError):
+    """The file is no sound database."""
+
+
+class Unstorable(StoreError):
+    """The database refuses what a row holds; it takes others."""
 
 
 class VaultError(PrivacyError):

@@ -42,7 +42,9 @@ from .statement.versions import DAY, MATERIAL_DAYS, Sections, history, last_chan
 from .statistics.bookkeeper import Bookkeeper
 from .statistics.goals import marks
 from .statistics.rollup import Terms
-from .store.sqlite import SQLiteStore
+from .store import store_of
+from .store.base import Store
+from .values import POSTGRES
 
 logger = logging.getLogger("privacy_middleware")
 
@@ -69,12 +71,12 @@ class Privacy:
     def __init__(self, settings: Settings, declaration: Declaration, host: Host = NO_HOST) -> None:
         self.settings = settings
         self.declaration = declaration
-        self.store = SQLiteStore(settings.database_path)
+        self.store = store_of(settings)
         self.languages = Languages(settings.language, settings.statement_folder)
-        self.keys = Keys(settings, needed=bool(declaration.forms))
+        self.keys = Keys(settings, self.store, needed=bool(declaration.forms))
         self.countries = Countries(settings.geoip_db) if settings.geoip_db else None
         self.recorder = Recorder(
-            SQLiteStore(settings.database_path),
+            self.store.another(),
             rules=rules(settings, declaration),
             zone=settings.zone,
             retention_days=settings.retention_days,
@@ -95,7 +97,7 @@ class Privacy:
         self._sections: dict[str, Sections] = {}
         self.spool = Spool(settings.database_path)
         self.intake = Intake(
-            SQLiteStore(settings.database_path),
+            self.store.another(),
             self.spool,
             vault=lambda: self.keys.vault,
             zone=settings.zone,
@@ -118,11 +120,11 @@ class Privacy:
             facts=self.facts,
             digest=lambda: self.statement_digest,
         )
-        self.clerk = Clerk(SQLiteStore(settings.database_path), self.office, count=self.recorder.count)
-        self.postman = Postman(SQLiteStore(settings.database_path), self.office, count=self.recorder.count)
+        self.clerk = Clerk(self.store.another(), self.office, count=self.recorder.count)
+        self.postman = Postman(self.store.another(), self.office, count=self.recorder.count)
         self.terms = Terms(settings.zone, settings.suppress_below, marks(declaration.goals, declaration.funnels, declaration.forms))
         self.bookkeeper = Bookkeeper(
-            SQLiteStore(settings.database_path),
+            self.store.another(),
             self.terms,
             retention_days=settings.retention_days,
             publishes=settings.publish,
@@ -155,7 +157,7 @@ class Privacy:
             found = self._sections[language.code] = write_statement(language, self.facts)
         return found
 
-    def _note_statement(self, store: SQLiteStore) -> None:
+    def _note_statement(self, store: Store) -> None:
         if self.statement_since is None:
             now = note(store, self.facts, self.languages, now=int(time.time() * 1000))
             versions = history(store)
@@ -263,6 +265,8 @@ def _smtp(settings: Settings, declaration: Declaration) -> Send | None:
 def _check_host(settings: Settings, declaration: Declaration, host: Host) -> None:
     problems = [Countries(settings.geoip_db).check()] if settings.geoip_db else []
     problems = list(filter(None, problems))
+    if settings.database_url.startswith(POSTGRES):
+        problems += _check_server(settings)
     if settings.publish and find_spec("opendp") is None:
         problems.append("PRIVACY_PUBLISH is set, and opendp is not installed; `pip install 'privacy-middleware[publish]'`")
     if settings.owner_password_hash.startswith("$argon2") and find_spec("argon2") is None:
@@ -285,6 +289,15 @@ def _check_host(settings: Settings, declaration: Declaration, host: Host) -> Non
     ]
     if problems and not settings.disabled:
         raise SettingsError(problems)
+
+
+def _check_server(settings: Settings) -> list[str]:
+    problems = []
+    if find_spec("psycopg") is None:
+        problems.append("PRIVACY_DATABASE_URL is of PostgreSQL, and psycopg is not installed; `pip install 'privacy-middleware[postgres]'`")
+    if not settings.secret_keys:
+        problems.append("PRIVACY_DATABASE_URL is of PostgreSQL, and PRIVACY_SECRET_KEYS is empty; give every host the same keys")
+    return problems
 
 
 def _check_forms(settings: Settings, declaration: Declaration) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from .collect.visitor import day_of
 from .errors import VaultError
@@ -14,10 +12,10 @@ from .record.purge import first_kept
 from .rights import erasure, outbox
 from .rights.requests import Request, find_all
 from .store import queries
-from .store.sqlite import SQLiteStore
+from .store.base import Store, near
 
 
-def problems(privacy: Privacy, store: SQLiteStore) -> list[str]:
+def problems(privacy: Privacy, store: Store) -> list[str]:
     """Return everything that is wrong, as sentences; the store may be open to be read only, and of an older version."""
     asked = find_all(store) if store.has_table("request") else []
     mails = len(outbox.find(store)) if store.has_table("mail") else 0
@@ -44,12 +42,8 @@ def _request_problems(privacy: Privacy, asked: Sequence[Request], *, mails: int,
     return found
 
 
-def _store_problems(privacy: Privacy, store: SQLiteStore) -> list[str]:
-    found = []
-    if not _is_writable(privacy.store.path):
-        found.append(f"{_near(privacy.store.path)} or its folder cannot be written: nothing is recorded; mend the permissions")
-    if privacy.store.path.stat().st_mode & 0o077:
-        found.append(f"{_near(privacy.store.path)} can be read by other accounts than its own; `chmod 600` it")
+def _store_problems(privacy: Privacy, store: Store) -> list[str]:
+    found = store.problems()
     now, settings = int(time.time() * 1000), privacy.settings
     salts, purged = sorted(store.live_salts()), store.mark("purged")
     first = store.rows(queries.HITS_STORED)[0]["first"]
@@ -59,34 +53,20 @@ def _store_problems(privacy: Privacy, store: SQLiteStore) -> list[str]:
     if salts and salts[0] < day_of(now, settings.zone) - 1:
         found.append("a salt is older than yesterday's; is the app running? Else run `privacy-middleware purge`")
     found += _vault_problems(privacy, store)
-    found += [
-        f"{_near(path)} is a damaged copy; read what you can, then delete it: it holds visits, and what people sent"
-        for path in privacy.store.set_asides()
-    ]
     if not privacy.declaration.controller.name:
         found.append("the statement names nobody responsible; declare [controller] in privacy.toml")
     return found
 
 
-def _vault_problems(privacy: Privacy, store: SQLiteStore) -> list[str]:
+def _vault_problems(privacy: Privacy, store: Store) -> list[str]:
     found = []
     waiting = privacy.spool.waiting()
     if waiting:
         found.append(
-            f"{len(waiting)} submissions wait in {_near(privacy.spool.folder)} for the database; "
-            "does the app run, with all its secret keys?"
+            f"{len(waiting)} submissions wait in {near(privacy.spool.folder)} for the database; does the app run, with all its secret keys?"
         )
     try:
         privacy.keys.check_store(store)
     except VaultError as error:
         found.append(str(error))
     return found
-
-
-def _is_writable(path: Path) -> bool:
-    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
-
-
-def _near(path: Path) -> Path:
-    """Name a path as one from the working folder, if it is in it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

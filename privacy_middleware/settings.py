@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: str
     secret_keys: tuple[str, ...]
+    spool: str
     path: str
     base_url: str
     policy: str
@@ -89,7 +90,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def database_path(self) -> Path:
-        """The SQLite file that `database_url` names."""
+        """The SQLite file that `database_url` names; of a server, what the files of this host are named after that stand in for it."""
+        if self.database_url.startswith(values.POSTGRES):
+            return Path(self.spool).absolute() / "privacy"
         return Path(self.database_url.removeprefix("sqlite:///"))
 
     @property
@@ -119,7 +122,18 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 SETTINGS: Final = (
-    Setting("database_url", "sqlite:///privacy.db", values.database_url, "The database: `sqlite:///` and a file, relative or absolute."),
+    Setting(
+        "database_url",
+        "sqlite:///privacy.db",
+        values.database_url,
+        "The database: `sqlite:///` and a file, relative or absolute; or `postgresql://user:password@host/database`.",
+    ),
+    Setting(
+        "spool",
+        "",
+        values.folder,
+        "With PostgreSQL: the folder of this host where what comes waits while the server is away. Empty: the working directory.",
+    ),
     Setting(
         "secret_keys",
         "",
@@ -271,8 +285,8 @@ def settings_table() -> str:
 
 
 def mask_url(text: str) -> str:
-    """Hide the password of a URL."""
-    return re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
+    """Hide the passwords of a URL."""
+    return re.sub(r"(password=)[^&\s]*", r"\1***", re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text))
 
 
 def _read_environment(environ: Mapping[str, str], problems: list[str]) -> dict[str, tuple[str, str]]:
@@ -337,7 +351,7 @@ def _shown(setting: Setting, value: Any) -> str:
         return f"*** ({len(value)} given)" if isinstance(value, tuple) and value else "***" if value else ""
     if setting.name == "forms":
         return ",".join(str(form.get("name")) for form in value or ())
-    if setting.name == "database_url":
+    if setting.name == "database_url" and not value.startswith(values.POSTGRES):
         path = Path(value.removeprefix("sqlite:///"))
         return f"sqlite:///{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}"
     if setting.name == "signals":

@@ -19,7 +19,7 @@ from .record.purge import first_kept
 from .settings import REQUEST_DAYS
 from .statement.text import item
 from .store import truth_queries as queries
-from .store.sqlite import SQLiteStore
+from .store.base import Store
 
 DAY: Final = 86_400_000
 WHERE_SAID: Final = {
@@ -56,7 +56,7 @@ class Finding(NamedTuple):
     words: str
 
 
-def compare(privacy: Privacy, store: SQLiteStore, *, now: int | None = None) -> list[Finding]:
+def compare(privacy: Privacy, store: Store, *, now: int | None = None) -> list[Finding]:
     """Compare the database with the statement in force; `now` in epoch milliseconds.
 
     The store may be open to be read only. What was recorded under an earlier statement counts as undeclared, until it is purged.
@@ -70,17 +70,18 @@ def wrong(findings: list[Finding]) -> list[Finding]:
     return [one for one in findings if one.verdict == "UNDECLARED"]
 
 
-def _tables(store: SQLiteStore) -> Iterator[Finding]:
+def _tables(store: Store) -> Iterator[Finding]:
     known = {table for tables in WHERE_SAID.values() for table in tables} | set(OF_THE_SOFTWARE)
-    unknown = [row["name"] for row in store.rows(queries.TABLES) if row["name"] not in known]
-    unknown += [f"hit.{row['name']}" for row in store.rows(queries.COLUMNS, name="hit") if row["name"] not in COLUMNS_OF_HITS]
+    columns = store.columns()
+    unknown = [table for table in columns if table not in known]
+    unknown += [f"hit.{column}" for column in columns["hit"] if column not in COLUMNS_OF_HITS]
     for name in unknown:
         yield Finding("UNDECLARED", f"table {name}", "the statement does not know it")
     if not unknown:
         yield Finding("as said", "tables", "each belongs to a section of the statement")
 
 
-def _visits(privacy: Privacy, store: SQLiteStore, now: int) -> Iterator[Finding]:
+def _visits(privacy: Privacy, store: Store, now: int) -> Iterator[Finding]:
     if not store.has_table("hit"):
         return
     kept, facts = store.rows(queries.ITEMS_KEPT)[0], privacy.facts
@@ -104,7 +105,7 @@ def _visits(privacy: Privacy, store: SQLiteStore, now: int) -> Iterator[Finding]
     )
 
 
-def _forms(privacy: Privacy, store: SQLiteStore, now: int) -> Iterator[Finding]:
+def _forms(privacy: Privacy, store: Store, now: int) -> Iterator[Finding]:
     if not store.has_table("submission"):
         return
     declared = {form.name: form for form in privacy.facts.forms}
@@ -131,7 +132,7 @@ def _forms(privacy: Privacy, store: SQLiteStore, now: int) -> Iterator[Finding]:
     yield Finding("UNDECLARED" if late else "as said", "forms, retention", f"{late} submissions are past their time")
 
 
-def _periods(store: SQLiteStore, now: int) -> Iterator[Finding]:
+def _periods(store: Store, now: int) -> Iterator[Finding]:
     limits: dict[str, tuple[str, int, str]] = {
         "salts": ("salt", now // DAY - 2 - _SLACK_DAYS, "keys of days are destroyed after the second day"),
         "requests": (

@@ -18,14 +18,17 @@ LONGEST_DELAY_HOURS: Final = 14 * 24
 """A month is all the time there is to erase."""
 SMTP_PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 REQUEST_KINDS: Final = ("overview", "correction", "erasure", "restriction", "objection", "complaint")
+POSTGRES: Final = ("postgresql://", "postgres://")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def database_url(text: str) -> str:
     """Read the address of a database; a relative path is one from the folder of now, wherever the process goes afterwards."""
+    if text.startswith(POSTGRES):
+        return text
     if not text.startswith("sqlite:///") or text in ("sqlite:///", "sqlite:///:memory:") or set("\0?") & set(text):
-        raise ValueError("is not a database this version can use; write sqlite:///path/to/privacy.db")
+        raise ValueError("is not a database this version can use; write sqlite:///path/to/privacy.db, or postgresql://user@host/database")
     return f"sqlite:///{Path(text.removeprefix('sqlite:///')).absolute()}"
 
 

@@ -25,7 +25,7 @@ async def answer_of(future: Future[Result], *, patience: float = PATIENCE) -> Re
     """Return what a thread of ours answers, within `patience` seconds.
 
     Raises:
-        TimeoutError, StoreError, sqlite3.Error: if the database cannot be used; the question is then withdrawn.
+        TimeoutError, StoreError: if the database cannot be used; the question is then withdrawn.
     """
     end = monotonic() + patience
     while not future.done():

@@ -17,10 +17,10 @@ from privacy_middleware.rights.clerk import Clerk
 from privacy_middleware.rights.postman import Postman
 from privacy_middleware.rights.requests import Particulars, Request
 from privacy_middleware.sources import Change, Erased, Kept
-from privacy_middleware.store.sqlite import SQLiteStore
 from privacy_middleware.vault import blind_index, normalise_email
 
 from .conftest import query
+from .databases import make_store
 from .test_recorder import Clock, until
 
 SECRET = "secret-of-the-tests-" * 2
@@ -90,10 +90,10 @@ class Desk:
         self.privacy = Privacy.from_sources(given, {}, host=Host(sources=sources, send_mail=send))
         self.office = self.privacy.office
         self.path = self.privacy.settings.database_path
-        self.store = SQLiteStore(self.path)
+        self.store = make_store(self.path)
         self.store.open()
-        self.clerk = Clerk(SQLiteStore(self.path), self.office, count=self._count, clock=self.clock)
-        self.postman = Postman(SQLiteStore(self.path), self.office, count=self._count, clock=self.clock)
+        self.clerk = Clerk(make_store(self.path), self.office, count=self._count, clock=self.clock)
+        self.postman = Postman(make_store(self.path), self.office, count=self._count, clock=self.clock)
 
     def _count(self, name: str, amount: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + amount

@@ -10,10 +10,11 @@ from privacy_middleware.access import HOUR, IDLE, LINK_LIFE, LONGEST, MINUTE, MO
 from privacy_middleware.cli import main
 from privacy_middleware.errors import SettingsError
 from privacy_middleware.settings import load_settings
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 from privacy_middleware.vault import Vault
 
 from .conftest import query
+from .databases import make_store
 
 ROOT = b"r" * 32
 NOW = 1_777_852_800_000
@@ -22,18 +23,18 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture
-def store() -> Iterator[SQLiteStore]:
-    store = SQLiteStore(Path("privacy.db"))
+def store() -> Iterator[Store]:
+    store = make_store()
     store.open()
     yield store
     store.close()
 
 
-def begin(store: SQLiteStore, role: access.Role = "officer", *, now: int = NOW) -> str:
+def begin(store: Store, role: access.Role = "officer", *, now: int = NOW) -> str:
     return access.begin(store, ROOT, role, way=WAY, now=now)
 
 
-def session(store: SQLiteStore, token: str, *, now: int = NOW, way: str = WAY, root: bytes = ROOT) -> access.Session | None:
+def session(store: Store, token: str, *, now: int = NOW, way: str = WAY, root: bytes = ROOT) -> access.Session | None:
     return access.session(store, root, token, way=way, now=now)
 
 
@@ -41,7 +42,7 @@ def session(store: SQLiteStore, token: str, *, now: int = NOW, way: str = WAY, r
 
 
 @pytest.mark.parametrize("role", access.ROLES)
-def test_a_link_signs_in_once_in_its_role(store: SQLiteStore, role: access.Role) -> None:
+def test_a_link_signs_in_once_in_its_role(store: Store, role: access.Role) -> None:
     token = access.make_link(store, ROOT, role, now=NOW)
     assert access.is_link(store, ROOT, token, now=NOW)
     signed_in = access.redeem(store, ROOT, token, way=WAY, now=NOW)
@@ -51,27 +52,27 @@ def test_a_link_signs_in_once_in_its_role(store: SQLiteStore, role: access.Role)
     assert not access.is_link(store, ROOT, token, now=NOW)
 
 
-def test_a_link_is_over_after_its_time(store: SQLiteStore) -> None:
+def test_a_link_is_over_after_its_time(store: Store) -> None:
     token = access.make_link(store, ROOT, "officer", now=NOW)
     assert access.is_link(store, ROOT, token, now=NOW + LINK_LIFE - 1)
     assert access.redeem(store, ROOT, token, way=WAY, now=NOW + LINK_LIFE) is None
 
 
 @pytest.mark.parametrize("token", ["", "x", "x" * 43, "../..", "\0", "é" * 9])
-def test_nothing_else_is_a_link_or_a_session(store: SQLiteStore, token: str) -> None:
+def test_nothing_else_is_a_link_or_a_session(store: Store, token: str) -> None:
     access.make_link(store, ROOT, "officer", now=NOW)
     begin(store)
     assert access.redeem(store, ROOT, token, way=WAY, now=NOW) is None
     assert session(store, token) is None
 
 
-def test_a_link_is_no_session_and_a_session_no_link(store: SQLiteStore) -> None:
+def test_a_link_is_no_session_and_a_session_no_link(store: Store) -> None:
     link, token = access.make_link(store, ROOT, "officer", now=NOW), begin(store)
     assert session(store, link) is None
     assert access.redeem(store, ROOT, token, way=WAY, now=NOW) is None
 
 
-def test_no_token_stands_in_the_database(store: SQLiteStore) -> None:
+def test_no_token_stands_in_the_database(store: Store) -> None:
     tokens = [access.make_link(store, ROOT, "officer", now=NOW), begin(store)]
     store.checkpoint()
     held = b"".join(file.read_bytes() for file in Path().glob("privacy.db*"))
@@ -82,7 +83,7 @@ def test_no_token_stands_in_the_database(store: SQLiteStore) -> None:
 # --- sessions --------------------------------------------------------------------------------------------------------------
 
 
-def test_a_session_that_is_used_goes_on_until_its_longest_time(store: SQLiteStore) -> None:
+def test_a_session_that_is_used_goes_on_until_its_longest_time(store: Store) -> None:
     token = begin(store)
     now = NOW
     while now + HOUR < NOW + LONGEST:
@@ -91,19 +92,19 @@ def test_a_session_that_is_used_goes_on_until_its_longest_time(store: SQLiteStor
     assert session(store, token, now=NOW + LONGEST) is None
 
 
-def test_a_session_that_is_not_used_ends(store: SQLiteStore) -> None:
+def test_a_session_that_is_not_used_ends(store: Store) -> None:
     token = begin(store)
     assert session(store, token, now=NOW + IDLE - 1)
     other = begin(store)
     assert session(store, other, now=NOW + IDLE) is None
 
 
-def test_a_session_does_not_revive_when_the_clock_is_set_back(store: SQLiteStore) -> None:
+def test_a_session_does_not_revive_when_the_clock_is_set_back(store: Store) -> None:
     token = begin(store, now=NOW + 48 * HOUR)
     assert session(store, token, now=NOW) is None
 
 
-def test_that_a_session_is_used_is_noted_once_a_minute(store: SQLiteStore) -> None:
+def test_that_a_session_is_used_is_noted_once_a_minute(store: Store) -> None:
     token = begin(store)
     session(store, token, now=NOW + MINUTE)
     assert query("SELECT used FROM session") == [{"used": NOW}]
@@ -117,12 +118,12 @@ def test_with_another_password_or_another_secret_sessions_are_over() -> None:
     assert len(ways) == 6
 
 
-def test_a_session_of_another_way_is_none(store: SQLiteStore) -> None:
+def test_a_session_of_another_way_is_none(store: Store) -> None:
     assert session(store, begin(store), way="another") is None
     assert session(store, begin(store), root=b"s" * 32) is None
 
 
-def test_signing_out_ends_one_session_and_signing_out_everywhere_all_and_every_link(store: SQLiteStore) -> None:
+def test_signing_out_ends_one_session_and_signing_out_everywhere_all_and_every_link(store: Store) -> None:
     tokens = [begin(store) for _ in range(3)]
     link = access.make_link(store, ROOT, "officer", now=NOW)
     access.end(store, ROOT, tokens[0])
@@ -132,7 +133,7 @@ def test_signing_out_ends_one_session_and_signing_out_everywhere_all_and_every_l
     assert not access.is_link(store, ROOT, link, now=NOW)
 
 
-def test_what_is_over_is_deleted(store: SQLiteStore) -> None:
+def test_what_is_over_is_deleted(store: Store) -> None:
     begin(store)
     access.make_link(store, ROOT, "officer", now=NOW)
     access.make_link(store, ROOT, "officer", now=NOW + LONGEST)
@@ -140,7 +141,7 @@ def test_what_is_over_is_deleted(store: SQLiteStore) -> None:
     assert query("SELECT COUNT(*) AS n FROM session") == query("SELECT COUNT(*) AS n FROM sign_in") == [{"n": 1}]
 
 
-def test_the_pages_are_there_while_a_link_waits_or_somebody_is_signed_in(store: SQLiteStore) -> None:
+def test_the_pages_are_there_while_a_link_waits_or_somebody_is_signed_in(store: Store) -> None:
     assert not access.was_asked_for(store, now=NOW)
     access.make_link(store, ROOT, "viewer", now=NOW)
     assert access.was_asked_for(store, now=NOW)
@@ -153,19 +154,19 @@ def test_the_pages_are_there_while_a_link_waits_or_somebody_is_signed_in(store: 
 # --- tries -----------------------------------------------------------------------------------------------------------------
 
 
-def test_from_one_network_only_so_many_tries_are_taken_in_an_hour(store: SQLiteStore) -> None:
+def test_from_one_network_only_so_many_tries_are_taken_in_an_hour(store: Store) -> None:
     tries = [access.may_try(store, ROOT, "c00002", now=NOW) for _ in range(MOST_TRIES["network"] + 3)]
     assert tries == [True] * MOST_TRIES["network"] + [False] * 3
     assert access.may_try(store, ROOT, "c00003", now=NOW)
     assert access.may_try(store, ROOT, "c00002", now=NOW + HOUR)
 
 
-def test_of_all_together_only_so_many_are_taken(store: SQLiteStore) -> None:
+def test_of_all_together_only_so_many_are_taken(store: Store) -> None:
     tries = [access.may_try(store, ROOT, f"{n:06x}", now=NOW) for n in range(MOST_TRIES["all"] + 3)]
     assert tries == [True] * MOST_TRIES["all"] + [False] * 3
 
 
-def test_who_stands_behind_a_proxy_that_was_not_declared_shares_no_limit_but_that_of_all(store: SQLiteStore) -> None:
+def test_who_stands_behind_a_proxy_that_was_not_declared_shares_no_limit_but_that_of_all(store: Store) -> None:
     assert all(access.may_try(store, ROOT, "", now=NOW) for _ in range(MOST_TRIES["all"]))
     assert not access.may_try(store, ROOT, "", now=NOW)
 
@@ -213,7 +214,7 @@ def test_what_is_no_hash_is_refused_at_the_start_and_not_shown(stored: str) -> N
 
 
 def test_login_prints_a_link_that_works_and_notes_it(
-    store: SQLiteStore, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PRIVACY_BASE_URL", "https://www.example.org")
     assert main(["login", "--role", "viewer"]) == 0
@@ -224,12 +225,12 @@ def test_login_prints_a_link_that_works_and_notes_it(
     assert link.rpartition("/")[2] not in str(query("SELECT * FROM audit"))
 
 
-def test_without_a_base_url_login_says_what_to_put_in_its_place(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_base_url_login_says_what_to_put_in_its_place(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     main(["login"])
     assert "PRIVACY_BASE_URL" in capsys.readouterr().out
 
 
-def test_logout_ends_all_sessions(store: SQLiteStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_logout_ends_all_sessions(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     begin(store)
     assert main(["logout"]) == 0
     assert query("SELECT * FROM session") == []

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from privacy_middleware import PrivacyMiddleware
+from privacy_middleware.errors import StoreError
 from privacy_middleware.record.purge import LATEST, DailyPurge
 from privacy_middleware.record.worker import LEASE_MS
 from privacy_middleware.statistics import bookkeeper as module
@@ -22,9 +22,10 @@ from privacy_middleware.statistics import reports, rollup
 from privacy_middleware.statistics.bookkeeper import Bookkeeper
 from privacy_middleware.statistics.rollup import CLOSED, OPEN, Terms
 from privacy_middleware.store import statistics_queries as queries
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 
 from .conftest import FIREFOX, query
+from .databases import make_store
 from .test_recorder import Clock, until, write_lock
 from .test_reports import add
 from .test_rollup import some
@@ -33,8 +34,8 @@ TERMS = Terms(UTC, 1)
 
 
 @pytest.fixture
-def store() -> Iterator[SQLiteStore]:
-    store = SQLiteStore(Path("privacy.db"))
+def store() -> Iterator[Store]:
+    store = make_store()
     store.open()
     yield store
     store.close()
@@ -46,14 +47,14 @@ def make(clock: Clock, *, counts: dict[str, int] | None = None, **more: Any) -> 
     def count(name: str, amount: int = 1) -> None:
         counted[name] = counted.get(name, 0) + amount
 
-    return Bookkeeper(SQLiteStore(Path("privacy.db")), more.pop("terms", TERMS), retention_days=30, count=count, clock=clock, **more)
+    return Bookkeeper(make_store(), more.pop("terms", TERMS), retention_days=30, count=count, clock=clock, **more)
 
 
-def states(store: SQLiteStore) -> dict[int, int]:
+def states(store: Store) -> dict[int, int]:
     return {row["day"]: row["state"] for row in store.rows(queries.DAYS, first=0, last=2**30)}
 
 
-def test_what_is_over_is_closed_and_what_goes_on_is_counted_when_asked(store: SQLiteStore) -> None:
+def test_what_is_over_is_closed_and_what_goes_on_is_counted_when_asked(store: Store) -> None:
     clock = Clock()
     add(store, [*some(5, day=clock.today - 3), *some(4, day=clock.today)])
     make(clock).refresh().result(10)
@@ -61,7 +62,7 @@ def test_what_is_over_is_closed_and_what_goes_on_is_counted_when_asked(store: SQ
     assert reports.totals(store, first=clock.today - 3, last=clock.today, fewest=1).visitors == 9
 
 
-def test_a_look_wakes_it_only_if_something_is_due(store: SQLiteStore) -> None:
+def test_a_look_wakes_it_only_if_something_is_due(store: Store) -> None:
     clock = Clock()
     keeper = make(clock)
     keeper.look(store)
@@ -72,7 +73,7 @@ def test_a_look_wakes_it_only_if_something_is_due(store: SQLiteStore) -> None:
     until(lambda: states(store) == {clock.today - 3: CLOSED})
 
 
-def test_while_another_process_counts_this_one_leaves_it_alone(store: SQLiteStore) -> None:
+def test_while_another_process_counts_this_one_leaves_it_alone(store: Store) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today - 3))
     now = int(clock.now * 1000)
@@ -84,7 +85,7 @@ def test_while_another_process_counts_this_one_leaves_it_alone(store: SQLiteStor
     assert states(store) == {clock.today - 3: CLOSED}
 
 
-def test_it_gives_its_lease_back_so_that_any_worker_can_bring_the_figures_up_to_date(store: SQLiteStore) -> None:
+def test_it_gives_its_lease_back_so_that_any_worker_can_bring_the_figures_up_to_date(store: Store) -> None:
     clock = Clock()
     for number, keeper in enumerate([make(clock), make(clock), make(clock)]):
         add(store, some(1, day=clock.today, start=10 * number))
@@ -92,7 +93,7 @@ def test_it_gives_its_lease_back_so_that_any_worker_can_bring_the_figures_up_to_
         assert reports.totals(store, first=clock.today, last=clock.today, fewest=1).visitors == number + 1
 
 
-def test_two_workers_count_the_same_days_once(store: SQLiteStore) -> None:
+def test_two_workers_count_the_same_days_once(store: Store) -> None:
     clock = Clock()
     add(store, [one for n in range(30) for one in some(3, day=clock.today - 40 + n)])
     keepers = [make(clock) for _ in range(4)]
@@ -102,7 +103,7 @@ def test_two_workers_count_the_same_days_once(store: SQLiteStore) -> None:
     assert reports.totals(store, first=clock.today - 60, last=clock.today, fewest=1).visitors == 90
 
 
-def test_a_locked_database_is_waited_for_and_tried_again(store: SQLiteStore, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_locked_database_is_waited_for_and_tried_again(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today - 3))
     keeper = make(clock)
@@ -115,13 +116,13 @@ def test_a_locked_database_is_waited_for_and_tried_again(store: SQLiteStore, cap
     assert states(store) == {clock.today - 3: CLOSED}
 
 
-def test_to_close_it_breaks_off_a_long_count_and_the_next_process_counts(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_to_close_it_breaks_off_a_long_count_and_the_next_process_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today - 3))
     counting = threading.Event()
     real = module.count_day
 
-    def slow(store: SQLiteStore, *arguments: Any, **more: Any) -> Any:
+    def slow(store: Store, *arguments: Any, **more: Any) -> Any:
         counting.set()
         store.connection.execute("WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT COUNT(*) FROM n").fetchall()
         return real(store, *arguments, **more)
@@ -139,14 +140,14 @@ def test_to_close_it_breaks_off_a_long_count_and_the_next_process_counts(store: 
     assert states(store) == {clock.today - 3: CLOSED}
 
 
-def test_what_is_erased_while_it_is_counted_is_counted_without(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_erased_while_it_is_counted_is_counted_without(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today))
     real, calls = rollup._read, []
 
-    def erasing(counted: SQLiteStore, day: int, terms: Terms) -> Any:
+    def erasing(counted: Store, day: int, terms: Terms) -> Any:
         if not calls:
-            other = SQLiteStore(Path("privacy.db"))
+            other = make_store()
             other.open()
             other.forget([(day, 3)], until=(day + 1) * 86_400_000)
             other.close()
@@ -159,7 +160,7 @@ def test_what_is_erased_while_it_is_counted_is_counted_without(store: SQLiteStor
     assert reports.totals(store, first=clock.today, last=clock.today, fewest=1).visitors == 4
 
 
-def test_nothing_of_what_is_counted_is_left_in_temporary_tables_or_files(store: SQLiteStore) -> None:
+def test_nothing_of_what_is_counted_is_left_in_temporary_tables_or_files(store: Store) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today))
     before = set(Path("/tmp").glob("*etilqs*"))
@@ -171,7 +172,7 @@ def test_nothing_of_what_is_counted_is_left_in_temporary_tables_or_files(store: 
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
-def test_a_forked_child_counts_with_a_connection_of_its_own(store: SQLiteStore) -> None:
+def test_a_forked_child_counts_with_a_connection_of_its_own(store: Store) -> None:
     clock = Clock()
     keeper = make(clock)
     add(store, some(2, day=clock.today))
@@ -181,7 +182,7 @@ def test_a_forked_child_counts_with_a_connection_of_its_own(store: SQLiteStore) 
     if child == 0:
         code = 1
         try:
-            own = SQLiteStore(Path("privacy.db"))
+            own = make_store()
             own.open()
             add(own, some(3, day=clock.today, start=50))
             keeper.refresh().result(10)
@@ -195,7 +196,7 @@ def test_a_forked_child_counts_with_a_connection_of_its_own(store: SQLiteStore) 
     assert reports.totals(store, first=clock.today, last=clock.today, fewest=1).visitors == 6
 
 
-def test_with_too_many_waiting_one_more_is_told_to_come_again(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_too_many_waiting_one_more_is_told_to_come_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     keeper = make(Clock())
     monkeypatch.setattr(keeper, "_call", lambda: None)
     for _ in range(module.MOST_ASKED):
@@ -204,7 +205,7 @@ def test_with_too_many_waiting_one_more_is_told_to_come_again(store: SQLiteStore
         keeper.refresh().result(0)
 
 
-def test_a_day_that_takes_long_to_count_is_not_counted_at_every_look(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_day_that_takes_long_to_count_is_not_counted_at_every_look(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, counted = Clock(), []
     add(store, some(2, day=clock.today))
     monkeypatch.setattr(module, "count_open_days", lambda *_, **__: (counted.append(1), time.sleep(0.01)))
@@ -228,7 +229,7 @@ def test_it_has_a_lower_priority_than_the_host() -> None:
     assert priorities[0] >= os.getpriority(os.PRIO_PROCESS, 0)
 
 
-def test_where_the_app_has_not_run_since_its_last_days_are_counted_all_the_same(store: SQLiteStore) -> None:
+def test_where_the_app_has_not_run_since_its_last_days_are_counted_all_the_same(store: Store) -> None:
     """Their salts live until it runs again, or `purge` does."""
     clock = Clock()
     for ago in (6, 5):
@@ -245,13 +246,13 @@ def test_where_the_app_has_not_run_since_its_last_days_are_counted_all_the_same(
 # --- the purge waits -------------------------------------------------------------------------------------------------------
 
 
-def purge(store: SQLiteStore, clock: Clock, complaints: list[Any] | None = None) -> None:
+def purge(store: Store, clock: Clock, complaints: list[Any] | None = None) -> None:
     daily = DailyPurge(zone=UTC, retention_days=30, forms=(), complain=lambda *facts: (complaints or []).append(facts))
     for _ in range(9):
         daily.step(store, now=int(clock.now * 1000), holder="me")
 
 
-def test_no_visit_is_purged_before_its_day_is_counted(store: SQLiteStore) -> None:
+def test_no_visit_is_purged_before_its_day_is_counted(store: Store) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today - 40))
     purge(store, clock)
@@ -262,7 +263,7 @@ def test_no_visit_is_purged_before_its_day_is_counted(store: SQLiteStore) -> Non
     assert reports.totals(store, first=clock.today - 40, last=clock.today, fewest=1).visitors == 5
 
 
-def test_if_counting_fails_for_two_days_what_was_promised_to_visitors_counts_more(store: SQLiteStore) -> None:
+def test_if_counting_fails_for_two_days_what_was_promised_to_visitors_counts_more(store: Store) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today - 40))
     purge(store, clock)
@@ -274,7 +275,7 @@ def test_if_counting_fails_for_two_days_what_was_promised_to_visitors_counts_mor
     assert query("SELECT COUNT(*) AS n FROM hit") == [{"n": 0}]
 
 
-def test_what_was_counted_last_stays_of_a_day_that_was_purged_while_it_went_on(store: SQLiteStore) -> None:
+def test_what_was_counted_last_stays_of_a_day_that_was_purged_while_it_went_on(store: Store) -> None:
     """Else its month would never be over."""
     clock = Clock("2026-05-04T12:00:00+00:00")
     add(store, some(5, day=clock.today))
@@ -289,7 +290,7 @@ def test_what_was_counted_last_stays_of_a_day_that_was_purged_while_it_went_on(s
     assert reports.totals(store, first=clock.today - 60, last=clock.today, fewest=1).visitors == 5
 
 
-def test_of_a_day_that_is_purged_in_part_only_what_came_in_since_is_added(store: SQLiteStore) -> None:
+def test_of_a_day_that_is_purged_in_part_only_what_came_in_since_is_added(store: Store) -> None:
     clock = Clock()
     day = clock.today - 40
     add(store, some(50, day=day))
@@ -305,19 +306,17 @@ def test_of_a_day_that_is_purged_in_part_only_what_came_in_since_is_added(store:
     assert reports.totals(store, first=day, last=day, fewest=1).visitors == 53
 
 
-def test_a_day_that_another_process_counts_and_purges_meanwhile_is_not_overwritten(
-    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_day_that_another_process_counts_and_purges_meanwhile_is_not_overwritten(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     day = clock.today - 40
     add(store, some(30, day=day))
     real, done = module.count_day, []
 
-    def overtaken(counted: SQLiteStore, *arguments: Any, **more: Any) -> Any:
+    def overtaken(counted: Store, *arguments: Any, **more: Any) -> Any:
         table = real(counted, *arguments, **more)
         if not done:
             done.append(1)
-            other = SQLiteStore(Path("privacy.db"))
+            other = make_store()
             other.open()
             module.count_all(other, TERMS, now=int(clock.now * 1000), retention_days=30)
             assert sum(other.purge(before=day + 9)) == 30
@@ -330,7 +329,7 @@ def test_a_day_that_another_process_counts_and_purges_meanwhile_is_not_overwritt
     assert reports.totals(store, first=day, last=day, fewest=1).visitors == 30
 
 
-def test_what_comes_in_while_a_purge_goes_on_is_counted_before_it_goes(store: SQLiteStore) -> None:
+def test_what_comes_in_while_a_purge_goes_on_is_counted_before_it_goes(store: Store) -> None:
     clock = Clock()
     day = clock.today - 40
     add(store, some(30, day=day))
@@ -346,7 +345,7 @@ def test_what_comes_in_while_a_purge_goes_on_is_counted_before_it_goes(store: SQ
     assert reports.totals(store, first=day - 1, last=day, fewest=1).visitors == 39
 
 
-def test_each_wait_begins_anew(store: SQLiteStore) -> None:
+def test_each_wait_begins_anew(store: Store) -> None:
     clock = Clock()
     for days in (0, 10):
         clock.move(days=days)
@@ -358,10 +357,10 @@ def test_each_wait_begins_anew(store: SQLiteStore) -> None:
         clock.move(days=1)
 
 
-def test_with_a_retention_of_one_day_yesterday_is_counted_and_gone_soon_after_midnight(store: SQLiteStore) -> None:
+def test_with_a_retention_of_one_day_yesterday_is_counted_and_gone_soon_after_midnight(store: Store) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today - 1))
-    keeper = Bookkeeper(SQLiteStore(Path("privacy.db")), TERMS, retention_days=1, count=lambda *_: None, clock=clock)
+    keeper = Bookkeeper(make_store(), TERMS, retention_days=1, count=lambda *_: None, clock=clock)
     keeper.refresh().result(10)
     assert states(store) == {clock.today - 1: CLOSED}
 
@@ -371,7 +370,7 @@ def test_with_a_retention_of_one_day_yesterday_is_counted_and_gone_soon_after_mi
 
 def test_an_app_closes_yesterdays_yesterday_by_itself_and_ends_in_time(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open()
     today = int(time.time()) // 86_400
     add(store, some(5, day=today - 3))
@@ -383,7 +382,7 @@ def test_an_app_closes_yesterdays_yesterday_by_itself_and_ends_in_time(caplog: p
 
 
 def test_a_database_of_an_older_version_is_brought_up_to_date_and_counted() -> None:
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open()
     add(store, some(5, day=20_000))
     for name in ("day", "rollup", "monthly", "month", "published", "sign_in", "session"):
@@ -394,14 +393,14 @@ def test_a_database_of_an_older_version_is_brought_up_to_date_and_counted() -> N
     assert query("SELECT day, state FROM day") == [{"day": 20_000, "state": CLOSED}]
 
 
-def test_a_read_only_connection_reads_figures_too(store: SQLiteStore) -> None:
+def test_a_read_only_connection_reads_figures_too(store: Store) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today - 3))
     make(clock).refresh().result(10)
     store.close()
     store.open_to_read()
     assert reports.totals(store, first=clock.today - 3, last=clock.today, fewest=1).visitors == 5
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(StoreError):
         store.execute("DELETE FROM rollup")
 
 
@@ -421,7 +420,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Any]) -> No
     monkeypatch.setattr(module, "count_day", counting)
 
 
-def test_what_is_erased_after_it_was_counted_is_not_kept(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_erased_after_it_was_counted_is_not_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today))
     meanwhile(monkeypatch, lambda: store.forget([(clock.today, 3)], until=(clock.today + 1) * 86_400_000))
@@ -429,7 +428,7 @@ def test_what_is_erased_after_it_was_counted_is_not_kept(store: SQLiteStore, mon
     assert reports.totals(store, first=clock.today, last=clock.today, fewest=1).visitors == 4
 
 
-def test_a_purged_day_that_two_processes_add_to_at_once_is_added_to_once(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_purged_day_that_two_processes_add_to_at_once_is_added_to_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     day = clock.today - 40
     add(store, some(5, day=day))
@@ -442,7 +441,7 @@ def test_a_purged_day_that_two_processes_add_to_at_once_is_added_to_once(store: 
 
 
 @pytest.mark.parametrize("was_purged", [False, True])
-def test_what_came_to_a_closed_day_is_not_purged_before_it_is_counted(store: SQLiteStore, was_purged: bool) -> None:
+def test_what_came_to_a_closed_day_is_not_purged_before_it_is_counted(store: Store, was_purged: bool) -> None:
     clock = Clock()
     day = clock.today - 40
     add(store, some(5, day=day))
@@ -458,7 +457,7 @@ def test_what_came_to_a_closed_day_is_not_purged_before_it_is_counted(store: SQL
     assert reports.totals(store, first=day, last=day, fewest=1).visitors == 8
 
 
-def test_while_it_counts_its_lease_is_kept(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_it_counts_its_lease_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today - 3))
     counting, go_on = threading.Event(), threading.Event()

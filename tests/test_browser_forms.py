@@ -13,9 +13,9 @@ from playwright.sync_api import BrowserContext, Page
 from privacy_middleware.collect.form import Copy, File, read_fields
 from privacy_middleware.forms import Field, Form
 from privacy_middleware.record import submissions
-from privacy_middleware.store.sqlite import SQLiteStore
 from privacy_middleware.vault import Vault
 
+from .databases import make_store
 from .serving import Server
 from .test_browser import Demo, browser, context, demo, violations
 
@@ -116,7 +116,7 @@ def test_what_a_browser_sends_comes_out_as_it_was_entered_split_at_every_byte(
 
 def stored(database: Path) -> dict[str, list[dict[str, Any]]]:
     """Open everything that the demo has stored."""
-    store = SQLiteStore(database)
+    store = make_store(database)
     vault = Vault([database.with_suffix(".secret").read_text()])
     store.open()
     found: dict[str, list[dict[str, Any]]] = {}

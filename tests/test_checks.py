@@ -16,8 +16,9 @@ from privacy_middleware.cli import main
 from privacy_middleware.language import OURS, Languages, english
 from privacy_middleware.privacy import Host, Privacy
 from privacy_middleware.rights import outbox
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 
+from .databases import make_store
 from .requesting import ANNA, SECRET, at_desk
 
 CONTROLLER = '[controller]\nname = "Example"\naddress = ["1 Street"]\nemail = "a@example.org"\ncountry = "DK"\n'
@@ -65,7 +66,7 @@ PURPOSE = '[[purposes]]\nname = "delivery"\ntext = "to deliver"\nlegal_basis = "
 PURPOSE += RECIPIENT.replace('"answer"', '"delivery"')
 
 
-def held(law: Profile, *, store: SQLiteStore | None = None, **settings: Any) -> dict[str, Check]:
+def held(law: Profile, *, store: Store | None = None, **settings: Any) -> dict[str, Check]:
     return {one.name: one for one in check(english(), Privacy.from_sources(settings, {}), store, law)}
 
 
@@ -132,7 +133,7 @@ def test_each_rule_has_a_test_that_breaks_it() -> None:
 
 
 def with_store(**settings: Any) -> dict[str, Check]:
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open_to_read()
     try:
         return held("gdpr", store=store, **settings)
@@ -163,7 +164,7 @@ def test_the_marks_hold_a_day_and_nothing_of_who_came() -> None:
     app = PrivacyMiddleware(Starlette(), **GOOD)
     with TestClient(app, base_url="https://www.example.org") as client:
         client.get("/privacy/", headers={"referer": "https://www.example.org/canary"})
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open_to_read()
     try:
         assert all(isinstance(store.mark(name), int) for name in (HTTPS_SEEN, LINKED))

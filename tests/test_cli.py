@@ -23,8 +23,9 @@ from privacy_middleware.collect.source import DIRECT
 from privacy_middleware.collect.visitor import day_number, day_of
 from privacy_middleware.settings import SETTINGS
 from privacy_middleware.statistics.reports import DIMENSIONS
-from privacy_middleware.store.sqlite import SQLiteStore
 from tests.conftest import FIREFOX, hits, query
+
+from .databases import make_store
 
 KEY = "correct-horse-battery-staple-0123456789"
 PERSON = Agent("Firefox", "Linux", "desktop", "")
@@ -56,7 +57,7 @@ def hit(
 
 
 def fill(hits_to_add: Iterable[Hit], *, salts: Iterable[int] = (), name: str = "privacy.db") -> None:
-    store = SQLiteStore(Path(name))
+    store = make_store(name)
     store.open()
     with store.transaction():
         store.add_hits(list(hits_to_add))
@@ -372,7 +373,7 @@ def test_status_tells_what_is_stored_and_for_how_long(capsys: pytest.CaptureFixt
 
 def test_status_tells_what_was_dropped_and_why(capsys: pytest.CaptureFixture[str]):
     fill([])
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open()
     with store.transaction():
         store.count({"dropped.queue_full": 3, "dropped.no_salt": 1, "choice.refuse": 2}, day=TODAY)

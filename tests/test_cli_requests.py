@@ -12,9 +12,9 @@ import pytest
 from privacy_middleware.cli import main
 from privacy_middleware.rights import requests
 from privacy_middleware.rights.requests import Request
-from privacy_middleware.store.sqlite import SQLiteStore
 
 from .conftest import query
+from .databases import make_store
 from .requesting import ANNA, DAY, OTTO, POLICY, SECRET, TEXT, Clock, Desk, Source, actions, amount, at_desk, graves
 from .test_cli_submissions import CONTROLS, ESCAPES, run, table
 from .test_request_pages import Site
@@ -52,7 +52,7 @@ def asked(desk: Desk, *kinds: str) -> list[Request]:
 
 
 def set_due(request: Request, *, days: float) -> None:
-    with closing(SQLiteStore(Path("privacy.db"))) as store:
+    with closing(make_store()) as store:
         store.open()
         with store.transaction():
             store.execute("UPDATE request SET due = :due WHERE id = :id", due=int((time.time() + days * 86_400) * 1000), id=request.id)

@@ -21,10 +21,10 @@ from privacy_middleware.cli import main
 from privacy_middleware.collect.visitor import date_of, day_of
 from privacy_middleware.record.spool import Spool
 from privacy_middleware.record.submissions import Submission
-from privacy_middleware.store.sqlite import SQLiteStore
 from privacy_middleware.vault import Vault
 
 from .conftest import query
+from .databases import make_store
 from .test_recorder import script, write_lock
 from .test_submissions import ANNA, DAY, OTTO, TIME, change, put, submission
 
@@ -73,7 +73,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 def fill(*several: Submission, secret: str = KEY) -> list[str]:
     """Store submissions; returns their identifiers."""
-    with closing(SQLiteStore(Path("privacy.db"))) as store:
+    with closing(make_store()) as store:
         store.open()
         return [each.id.hex() for each in put(store, Vault([secret]), *several)]
 
@@ -87,7 +87,7 @@ def fill_three() -> list[str]:
 
 
 def count_forms(amounts: dict[str, int], day: int = DAY) -> None:
-    with closing(SQLiteStore(Path("privacy.db"))) as store:
+    with closing(make_store()) as store:
         store.open()
         with store.transaction():
             store.count(amounts, day=day)
@@ -547,7 +547,7 @@ def test_where_no_entry_can_be_written_nothing_is_shown(arguments: tuple[str, ..
     change("CREATE TRIGGER no_audit BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no entry'); END")
     code, out, err = run(capsys, "submissions", *arguments)
     assert (code, out) == (1, "")
-    assert "no entry" in err
+    assert "SQLITE_CONSTRAINT" in err
     assert not Path("out").exists()
 
 

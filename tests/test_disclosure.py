@@ -5,7 +5,6 @@ import random
 from collections.abc import Iterator
 from datetime import UTC, date
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -21,8 +20,10 @@ from privacy_middleware.statistics.filters import FILTERS, Filters, Only
 from privacy_middleware.statistics.live import right_now
 from privacy_middleware.statistics.reports import DIMENSIONS, Row
 from privacy_middleware.statistics.rollup import APART, Terms, days_of_month, month_of, sample
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 from privacy_middleware.store.statistics_queries import OTHER
+
+from .databases import make_store
 
 FEWEST = 3
 TERMS = Terms(UTC, FEWEST)
@@ -34,8 +35,8 @@ CANARIES = ("/canary", "canary.example/", "utm_source=canary", "CY", "Canary")
 
 
 @pytest.fixture
-def store() -> Iterator[SQLiteStore]:
-    store = SQLiteStore(Path("privacy.db"))
+def store() -> Iterator[Store]:
+    store = make_store()
     store.open()
     yield store
     store.close()
@@ -95,13 +96,13 @@ def planted(day: int) -> list[Hit]:
     )  # fmt: skip
 
 
-def fill(store: SQLiteStore, hits: list[Hit], *, close: bool = True) -> None:
+def fill(store: Store, hits: list[Hit], *, close: bool = True) -> None:
     with store.transaction():
         store.add_hits(hits)
     bookkeeper.count_all(store, TERMS, now=NOW if close else LAST * 86_400_000 + 86_000_000, retention_days=3660)
 
 
-def everything(store: SQLiteStore, first: int, last: int) -> dict[str, list[Row]]:
+def everything(store: Store, first: int, last: int) -> dict[str, list[Row]]:
     found = {by: reports.rows(store, by, first=first, last=last, fewest=FEWEST) for by in DIMENSIONS}
     return found | {"total": [reports.totals(store, first=first, last=last, fewest=FEWEST)]}
 
@@ -190,7 +191,7 @@ def test_a_cell_is_told_if_days_and_values_fall_apart_without_it(drawn: set[tupl
 
 @pytest.mark.parametrize("most", [2, 6, 20])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_no_report_of_any_period_shows_too_few(store: SQLiteStore, seed: int, most: int) -> None:
+def test_no_report_of_any_period_shows_too_few(store: Store, seed: int, most: int) -> None:
     fill(store, crowd(seed, most=most) + planted(MONDAY + 9))
     for first, last in periods():
         for by, rows in everything(store, first, last).items():
@@ -198,7 +199,7 @@ def test_no_report_of_any_period_shows_too_few(store: SQLiteStore, seed: int, mo
 
 
 @pytest.mark.parametrize("most", [2, 6, 20])
-def test_nothing_of_a_single_visitor_is_in_any_report(store: SQLiteStore, most: int) -> None:
+def test_nothing_of_a_single_visitor_is_in_any_report(store: Store, most: int) -> None:
     fill(store, crowd(3, most=most) + planted(MONDAY + 9))
     filters = Filters(TERMS)
     shown = [row.value for first, last in periods() for rows in everything(store, first, last).values() for row in rows]
@@ -215,7 +216,7 @@ def test_nothing_of_a_single_visitor_is_in_any_report(store: SQLiteStore, most: 
 
 
 @pytest.mark.parametrize("most", [2, 6, 20])
-def test_the_difference_of_any_two_periods_tells_of_nobody_or_of_enough(store: SQLiteStore, most: int) -> None:
+def test_the_difference_of_any_two_periods_tells_of_nobody_or_of_enough(store: Store, most: int) -> None:
     fill(store, crowd(4, most=most) + planted(MONDAY + 9))
     found = {period: everything(store, *period) for period in periods()}
     for by in found[MONDAY, LAST]:
@@ -229,7 +230,7 @@ def test_the_difference_of_any_two_periods_tells_of_nobody_or_of_enough(store: S
 
 
 @pytest.mark.parametrize("most", [2, 6, 20])
-def test_the_total_less_all_that_is_shown_tells_of_nobody_or_of_enough(store: SQLiteStore, most: int) -> None:
+def test_the_total_less_all_that_is_shown_tells_of_nobody_or_of_enough(store: Store, most: int) -> None:
     fill(store, crowd(5, most=most) + planted(MONDAY + 9))
     for first, last in periods():
         total = reports.totals(store, first=first, last=last, fewest=FEWEST).visitors
@@ -238,7 +239,7 @@ def test_the_total_less_all_that_is_shown_tells_of_nobody_or_of_enough(store: SQ
             assert is_safe(total - shown), (by, first, last)
 
 
-def test_a_kind_of_source_tells_nothing_of_a_source_that_is_not_shown(store: SQLiteStore) -> None:
+def test_a_kind_of_source_tells_nothing_of_a_source_that_is_not_shown(store: Store) -> None:
     fill(store, crowd(6, most=20) + planted(MONDAY + 9))
     for first, last in periods():
         sources = {
@@ -249,7 +250,7 @@ def test_a_kind_of_source_tells_nothing_of_a_source_that_is_not_shown(store: SQL
                 assert row.visitors == sum(number for value, number in sources.items() if value.partition(" ")[0] == row.value)
 
 
-def test_a_month_tells_no_more_of_few_than_its_days(store: SQLiteStore) -> None:
+def test_a_month_tells_no_more_of_few_than_its_days(store: Store) -> None:
     draw = random.Random(7)
     first, last = days_of_month(month_of(MONDAY))
     agent = Agent("Firefox", "Linux", "desktop", "")
@@ -277,7 +278,7 @@ def test_a_month_tells_no_more_of_few_than_its_days(store: SQLiteStore) -> None:
                 assert is_safe(number - days.get(value, 0)), value
 
 
-def test_two_looks_at_a_day_that_goes_on_do_not_tell_of_a_visitor_between_them(store: SQLiteStore) -> None:
+def test_two_looks_at_a_day_that_goes_on_do_not_tell_of_a_visitor_between_them(store: Store) -> None:
     """Between them one visitor comes: no figure changes by that one, and most do not change at all."""
     draw = random.Random(8)
     agent = Agent("Firefox", "Linux", "desktop", "")
@@ -293,7 +294,7 @@ def test_two_looks_at_a_day_that_goes_on_do_not_tell_of_a_visitor_between_them(s
         before = now
 
 
-def test_two_looks_at_a_day_that_goes_on_do_not_follow_the_steps_of_one_visitor(store: SQLiteStore) -> None:
+def test_two_looks_at_a_day_that_goes_on_do_not_follow_the_steps_of_one_visitor(store: Store) -> None:
     """Twelve pages more, by somebody new or not, change nothing until enough others have come; closed, the day is exact."""
     agent = Agent("Firefox", "Linux", "desktop", "")
 
@@ -319,7 +320,7 @@ def test_two_looks_at_a_day_that_goes_on_do_not_follow_the_steps_of_one_visitor(
     assert (everything(store, LAST, LAST)["total"][0].visitors, everything(store, LAST, LAST)["total"][0].page_views) == (10, 52)
 
 
-def test_right_now_shows_no_single_visitor(store: SQLiteStore) -> None:
+def test_right_now_shows_no_single_visitor(store: Store) -> None:
     now = LAST * 86_400_000 + 43_200_000
     agent = Agent("Firefox", "Linux", "desktop", "")
     for visitor in range(8):
@@ -336,7 +337,7 @@ def test_right_now_shows_no_single_visitor(store: SQLiteStore) -> None:
 # --- filters ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_filter_and_all_that_it_leaves_out_do_not_tell_together_of_one_visitor(store: SQLiteStore) -> None:
+def test_a_filter_and_all_that_it_leaves_out_do_not_tell_together_of_one_visitor(store: Store) -> None:
     """Filtered figures are multiples of the number, so that what is missing from the whole can be none as well as a few."""
     fill(store, crowd(9, most=20) + planted(MONDAY + 9))
     filters = Filters(TERMS)
@@ -351,7 +352,7 @@ def test_a_filter_and_all_that_it_leaves_out_do_not_tell_together_of_one_visitor
                     assert all(getattr(one, name) % FEWEST == 0 for name in ("visitors", "visits", "page_views", "hits", "bounces"))
 
 
-def test_filters_look_at_whole_weeks_that_are_over_only(store: SQLiteStore) -> None:
+def test_filters_look_at_whole_weeks_that_are_over_only(store: Store) -> None:
     fill(store, crowd(10, most=20))
     filters = Filters(TERMS)
     for first, last in periods():
@@ -362,7 +363,7 @@ def test_filters_look_at_whole_weeks_that_are_over_only(store: SQLiteStore) -> N
             assert (found.first, found.last) == (weeks[0], weeks[-1] + 6)
 
 
-def test_two_filtered_periods_differ_by_whole_weeks(store: SQLiteStore) -> None:
+def test_two_filtered_periods_differ_by_whole_weeks(store: Store) -> None:
     fill(store, crowd(11, most=20))
     filters = Filters(TERMS)
     whole = filters.figures(store, Only("browser", "Firefox"), first=MONDAY, last=LAST)
@@ -372,7 +373,7 @@ def test_two_filtered_periods_differ_by_whole_weeks(store: SQLiteStore) -> None:
         assert getattr(whole.total, name) == sum(getattr(part.total, name) for part in parts if part)
 
 
-def test_what_a_filter_shows_is_about_what_the_visits_have(store: SQLiteStore) -> None:
+def test_what_a_filter_shows_is_about_what_the_visits_have(store: Store) -> None:
     """Nine in ten visitors are counted, and the figures scaled; tests/test_rollup.py compares them exactly, where nothing is held back."""
     draw = random.Random(12)
     agent = Agent("Firefox", "Linux", "desktop", "")
@@ -392,7 +393,7 @@ def test_what_a_filter_shows_is_about_what_the_visits_have(store: SQLiteStore) -
             assert row.visitors == pytest.approx(750, rel=0.07)
 
 
-def test_each_filter_leaves_other_visitors_out_and_the_same_filter_always_the_same(store: SQLiteStore) -> None:
+def test_each_filter_leaves_other_visitors_out_and_the_same_filter_always_the_same(store: Store) -> None:
     fill(store, crowd(12, most=20))
     one = Filters(TERMS).figures(store, Only("browser", "Firefox"), first=MONDAY, last=LAST)
     assert Filters(TERMS).figures(store, Only("browser", "Firefox"), first=MONDAY, last=LAST) == one
@@ -406,7 +407,7 @@ def test_each_filter_leaves_other_visitors_out_and_the_same_filter_always_the_sa
         assert 800 < left_out < 1200
 
 
-def test_a_week_that_an_import_adds_to_is_filtered_anew(store: SQLiteStore) -> None:
+def test_a_week_that_an_import_adds_to_is_filtered_anew(store: Store) -> None:
     fill(store, crowd(13, most=20))
     filters = Filters(TERMS)
     before = filters.figures(store, Only("country", "DK"), first=MONDAY, last=MONDAY + 6)
@@ -419,7 +420,7 @@ def test_a_week_that_an_import_adds_to_is_filtered_anew(store: SQLiteStore) -> N
     assert 20 <= after.total.visitors - before.total.visitors <= 39
 
 
-def test_of_purged_weeks_there_is_no_filter(store: SQLiteStore) -> None:
+def test_of_purged_weeks_there_is_no_filter(store: Store) -> None:
     fill(store, crowd(14, most=20))
     list(store.purge(before=MONDAY + 8))
     found = Filters(TERMS).figures(store, Only("country", "DK"), first=MONDAY, last=LAST)
@@ -442,13 +443,13 @@ def one_each(day: int, values: dict[str, int], *, start: int = 0) -> list[Hit]:
     ]
 
 
-def shown(store: SQLiteStore, by: str, first: int, last: int) -> dict[str, int]:
+def shown(store: Store, by: str, first: int, last: int) -> dict[str, int]:
     return {row.value: row.visitors or row.hits for row in reports.rows(store, by, first=first, last=last, fewest=FEWEST)}
 
 
 @pytest.mark.parametrize("most", [1, 2, 6, 20])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_what_is_put_together_is_enough_as_well_in_any_period(store: SQLiteStore, seed: int, most: int) -> None:
+def test_what_is_put_together_is_enough_as_well_in_any_period(store: Store, seed: int, most: int) -> None:
     fill(store, crowd(seed, most=most) + planted(MONDAY + 9))
     found = {period: everything(store, *period) for period in periods()}
     others = {
@@ -463,7 +464,7 @@ def test_what_is_put_together_is_enough_as_well_in_any_period(store: SQLiteStore
                 assert is_safe(amount - amounts[first, last - 1]), (by, first, last)
 
 
-def test_of_a_visitor_who_was_alone_on_a_day_nothing_is_shown_until_a_month_has_enough_of_such(store: SQLiteStore) -> None:
+def test_of_a_visitor_who_was_alone_on_a_day_nothing_is_shown_until_a_month_has_enough_of_such(store: Store) -> None:
     first, last = days_of_month(month_of(MONDAY))
     fill(store, planted(MONDAY) + one_each(MONDAY + 1, {"DK": 9}))
     assert not any(row.hits for rows in everything(store, MONDAY, MONDAY).values() for row in rows)
@@ -476,7 +477,7 @@ def test_of_a_visitor_who_was_alone_on_a_day_nothing_is_shown_until_a_month_has_
     assert shown(store, "country", first, last) == {"DK": 9, OTHER: 4}
 
 
-def test_a_month_does_not_tell_what_one_day_held_back_beside_a_single_visitor(store: SQLiteStore) -> None:
+def test_a_month_does_not_tell_what_one_day_held_back_beside_a_single_visitor(store: Store) -> None:
     """If it showed Denmark's visitors of that one day, what is left of the others of the day would be the single visitor."""
     first, last = days_of_month(month_of(MONDAY))
     days = [one for day in range(first, last + 1) if day != MONDAY for one in one_each(day, {"DK": 20, "SE": 30})]
@@ -489,7 +490,7 @@ def test_a_month_does_not_tell_what_one_day_held_back_beside_a_single_visitor(st
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_what_a_month_adds_to_its_days_was_held_on_several(store: SQLiteStore, seed: int) -> None:
+def test_what_a_month_adds_to_its_days_was_held_on_several(store: Store, seed: int) -> None:
     draw = random.Random(seed)
     first, last = days_of_month(month_of(MONDAY))
     drawn = [{country: draw.choice([0, 0, 1, 2, 3, 5, 9]) for country in ("DK", "SE", "NO", "DE", "CY")} for _ in range(first, last + 1)]
@@ -506,7 +507,7 @@ def test_what_a_month_adds_to_its_days_was_held_on_several(store: SQLiteStore, s
     assert sum(month.values()) <= sum(map(sum, (values.values() for values in drawn)))
 
 
-def test_what_not_even_all_together_are_enough_for_is_purged_with_its_day_and_stays_unshown(store: SQLiteStore) -> None:
+def test_what_not_even_all_together_are_enough_for_is_purged_with_its_day_and_stays_unshown(store: Store) -> None:
     fill(store, planted(MONDAY) + one_each(MONDAY + 1, {"DK": 9, "CY": 1}))
     list(store.purge(before=MONDAY + 2))
     assert shown(store, "country", MONDAY, MONDAY) == {}
@@ -516,7 +517,7 @@ def test_what_not_even_all_together_are_enough_for_is_purged_with_its_day_and_st
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 9, 53, 99, 144])
-def test_no_arithmetic_with_a_month_and_its_days_tells_a_number_that_a_day_holds_back(store: SQLiteStore, seed: int) -> None:
+def test_no_arithmetic_with_a_month_and_its_days_tells_a_number_that_a_day_holds_back(store: Store, seed: int) -> None:
     """The attacker writes down an equation for the others of each day and for each value of the month, and solves them."""
     draw = random.Random(seed)
     first, last = days_of_month(month_of(MONDAY))

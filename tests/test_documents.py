@@ -2,9 +2,7 @@
 
 import json
 import re
-import sqlite3
 import warnings
-from contextlib import closing
 from datetime import UTC, date, datetime
 from io import StringIO
 from pathlib import Path
@@ -22,6 +20,7 @@ from privacy_middleware.privacy import Privacy
 from privacy_middleware.statement.linked_data import CONTEXT, Decision, Event, legal_term, receipt_document
 from privacy_middleware.statement.processing import record_in_force
 
+from .databases import change
 from .requesting import ANNA, SECRET
 from .test_owner_pages import signed_in
 from .test_request_pages import Site
@@ -323,6 +322,5 @@ def test_the_officer_sees_which_rules_are_kept(site: Site, profile: str) -> None
 
 def test_the_officer_sees_what_is_kept_and_not_said(site: Site) -> None:
     site.client.get("/privacy/statement/changes")
-    with closing(sqlite3.connect("privacy.db")) as connection:
-        connection.execute("CREATE TABLE profile (person TEXT)")
+    change("CREATE TABLE profile (person TEXT)")
     assert "table profile" in signed_in(site).get("/privacy/owner/checks").text

@@ -4,7 +4,6 @@ import random
 import threading
 from collections.abc import Iterator
 from datetime import UTC, date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +12,13 @@ from privacy_middleware.collect.agent import Agent
 from privacy_middleware.collect.hit import Hit
 from privacy_middleware.collect.source import DIRECT
 from privacy_middleware.collect.visitor import day_number
+from privacy_middleware.errors import StoreError
 from privacy_middleware.statistics import bookkeeper, reports, rollup
 from privacy_middleware.statistics.filters import FILTERS, Filtered, Filters, Only, weeks_within
 from privacy_middleware.statistics.rollup import DIMENSIONS, Terms
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
+
+from .databases import make_store
 
 FEWEST = 3
 TERMS = Terms(UTC, FEWEST)
@@ -27,8 +29,8 @@ FIREFOX = Only("browser", "Firefox")
 
 
 @pytest.fixture
-def store() -> Iterator[SQLiteStore]:
-    store = SQLiteStore(Path("privacy.db"))
+def store() -> Iterator[Store]:
+    store = make_store()
     store.open()
     yield store
     store.close()
@@ -51,13 +53,13 @@ def crowd(seed: int, *, days: int = 8, visitors: int = 40) -> list[Hit]:
     return [one for day in range(MONDAY, MONDAY + days) for _ in range(visitors) for one in visit(draw, day, "/", "/a")]
 
 
-def fill(store: SQLiteStore, hits: list[Hit], terms: Terms = TERMS) -> None:
+def fill(store: Store, hits: list[Hit], terms: Terms = TERMS) -> None:
     with store.transaction():
         store.add_hits(hits)
     bookkeeper.count_all(store, terms, now=(MONDAY + 60) * 86_400_000, retention_days=3660)
 
 
-def week(store: SQLiteStore, only: Only = FIREFOX, *, filters: Filters | None = None) -> Filtered:
+def week(store: Store, only: Only = FIREFOX, *, filters: Filters | None = None) -> Filtered:
     found = (filters or Filters(TERMS)).figures(store, only, first=MONDAY, last=MONDAY + 6)
     assert found is not None
     return found
@@ -66,7 +68,7 @@ def week(store: SQLiteStore, only: Only = FIREFOX, *, filters: Filters | None = 
 # --- an attack -------------------------------------------------------------------------------------------------------------
 
 
-def test_who_alone_did_not_see_a_page_is_not_described_by_the_filter_of_those_who_did(store: SQLiteStore) -> None:
+def test_who_alone_did_not_see_a_page_is_not_described_by_the_filter_of_those_who_did(store: Store) -> None:
     """The exact figures tell that one visitor of the week did not see "/". What "/" lacks in each panel would be what this visitor has."""
     right, told = 0, 0
     for seed in range(12):
@@ -91,7 +93,7 @@ def test_who_alone_did_not_see_a_page_is_not_described_by_the_filter_of_those_wh
     assert right < 0.7 * max(told, 1) or told < 6
 
 
-def test_two_filters_that_differ_by_one_visitor_do_not_differ_by_what_this_visitor_has(store: SQLiteStore) -> None:
+def test_two_filters_that_differ_by_one_visitor_do_not_differ_by_what_this_visitor_has(store: Store) -> None:
     draw = random.Random(5)
     fill(store, crowd(5) + visit(draw, MONDAY + 2, *["/a"] * 50, country="NO", browser="Safari"))
     one, other = week(store, Only("page", "/")), week(store, Only("page", "/a"))
@@ -103,7 +105,7 @@ def test_two_filters_that_differ_by_one_visitor_do_not_differ_by_what_this_visit
 
 @pytest.mark.parametrize("hits_a_part", [10, 10**6])
 def test_in_however_many_parts_a_day_is_counted_the_same_visitors_are_left_out(
-    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, hits_a_part: int
+    store: Store, monkeypatch: pytest.MonkeyPatch, hits_a_part: int
 ) -> None:
     fill(store, crowd(1, visitors=15))
     whole = week(store)
@@ -111,7 +113,7 @@ def test_in_however_many_parts_a_day_is_counted_the_same_visitors_are_left_out(
     assert week(store) == whole
 
 
-def test_with_one_as_the_number_a_filter_leaves_nobody_out(store: SQLiteStore) -> None:
+def test_with_one_as_the_number_a_filter_leaves_nobody_out(store: Store) -> None:
     hits = crowd(2)
     fill(store, hits, ALL)
     found = week(store, filters=Filters(ALL))
@@ -123,7 +125,7 @@ def test_with_one_as_the_number_a_filter_leaves_nobody_out(store: SQLiteStore) -
     assert found.total.sent == sum(one.sent for one in mine)
 
 
-def test_the_weeks_add_up_to_the_whole(store: SQLiteStore) -> None:
+def test_the_weeks_add_up_to_the_whole(store: Store) -> None:
     fill(store, crowd(3, days=29))
     found = Filters(TERMS).figures(store, FIREFOX, first=MONDAY, last=MONDAY + 28)
     assert found is not None
@@ -134,7 +136,7 @@ def test_the_weeks_add_up_to_the_whole(store: SQLiteStore) -> None:
 
 @pytest.mark.parametrize("by", FILTERS)
 @pytest.mark.parametrize("value", ["", "nothing", "\x01", "' OR 1 --", "%", "0", "é", "\0", "x" * 2000])
-def test_a_value_that_no_visit_has_shows_nothing_and_breaks_nothing(store: SQLiteStore, by: str, value: str) -> None:
+def test_a_value_that_no_visit_has_shows_nothing_and_breaks_nothing(store: Store, by: str, value: str) -> None:
     fill(store, crowd(4, visitors=4))
     found = week(store, Only(by, value))
     if not found.total.visitors:
@@ -161,33 +163,31 @@ def test_every_filter_is_a_dimension_that_is_counted() -> None:
         (0, 27, [0, 7, 14]),  # the last one is not over
     ],
 )
-def test_only_whole_weeks_within_a_period_that_are_over_are_looked_at(store: SQLiteStore, first: int, last: int, weeks: list[int]) -> None:
+def test_only_whole_weeks_within_a_period_that_are_over_are_looked_at(store: Store, first: int, last: int, weeks: list[int]) -> None:
     fill(store, crowd(6, days=22, visitors=3))
     assert weeks_within(store, MONDAY + first, MONDAY + last) == [MONDAY + week for week in weeks]
 
 
-def test_a_week_with_a_purged_day_is_none_any_more(store: SQLiteStore) -> None:
+def test_a_week_with_a_purged_day_is_none_any_more(store: Store) -> None:
     fill(store, crowd(7, days=15, visitors=3))
     list(store.purge(before=MONDAY + 1))
     assert weeks_within(store, MONDAY, MONDAY + 14) == [MONDAY + 7]
     assert Filters(TERMS).figures(store, FIREFOX, first=MONDAY, last=MONDAY + 6) is None
 
 
-def test_the_week_in_which_the_first_visits_came_counts_though_it_began_without_any(store: SQLiteStore) -> None:
+def test_the_week_in_which_the_first_visits_came_counts_though_it_began_without_any(store: Store) -> None:
     fill(store, [one for one in crowd(8) if one.day >= MONDAY + 4])
     assert weeks_within(store, MONDAY, MONDAY + 6) == [MONDAY]
 
 
-def test_without_visits_there_is_no_week(store: SQLiteStore) -> None:
+def test_without_visits_there_is_no_week(store: Store) -> None:
     assert Filters(TERMS).figures(store, FIREFOX, first=MONDAY, last=MONDAY + 60) is None
 
 
 # --- in memory -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_week_is_counted_once_for_a_filter_and_again_when_something_came_to_it(
-    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_week_is_counted_once_for_a_filter_and_again_when_something_came_to_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(store, crowd(9))
     filters, counted = Filters(TERMS), []
     real = rollup.count_day
@@ -200,23 +200,23 @@ def test_a_week_is_counted_once_for_a_filter_and_again_when_something_came_to_it
     assert len(counted) == 14
 
 
-def test_a_count_that_was_broken_off_is_begun_again_by_the_next_who_asks(store: SQLiteStore) -> None:
+def test_a_count_that_was_broken_off_is_begun_again_by_the_next_who_asks(store: Store) -> None:
     fill(store, crowd(10))
     filters = Filters(TERMS)
     store.connection.set_progress_handler(lambda: 1, 100)
-    with pytest.raises(Exception, match="interrupted"):
+    with pytest.raises(StoreError, match="INTERRUPT"):
         week(store, filters=filters)
     store.connection.set_progress_handler(None, 0)
     assert week(store, filters=filters) == week(store)
 
 
-def test_several_who_ask_at_once_see_the_same(store: SQLiteStore) -> None:
+def test_several_who_ask_at_once_see_the_same(store: Store) -> None:
     fill(store, crowd(11))
     filters, expected = Filters(TERMS), [week(store, Only("country", country)) for country in COUNTRIES]
     found: dict[int, Filtered] = {}
 
     def look(number: int) -> None:
-        own = SQLiteStore(Path("privacy.db"))
+        own = make_store()
         own.open_to_read()
         with own.snapshot():
             found[number] = week(own, Only("country", COUNTRIES[number % 4]), filters=filters)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -23,10 +22,10 @@ from privacy_middleware.record import intake as intake_module
 from privacy_middleware.record.intake import MOST_WAITING, Captured, Intake, absorb
 from privacy_middleware.record.spool import Spool
 from privacy_middleware.record.submissions import Stored, find, read, rewrap
-from privacy_middleware.store.sqlite import SQLiteStore
 from privacy_middleware.vault import Vault
 
 from .conftest import query
+from .databases import change, make_store
 from .test_recorder import begin, let_permissions_bind, make_recorder, needs_fork, script, until, write_lock  # noqa: F401 - for scripts
 from .test_submissions import ANNA, EVER, OTTO, put, submission
 
@@ -61,7 +60,7 @@ def count(name: str, amount: int = 1) -> None:
 def make_intake(*secrets: str, wait_seconds: float = 0.5, zone: tzinfo = UTC) -> Intake:
     vault, path = Vault(secrets or (NEW,)), Path("privacy.db")
     return Intake(
-        SQLiteStore(path), Spool(path), vault=lambda: vault, zone=zone, statement=lambda: b"digest", wait_seconds=wait_seconds, count=count
+        make_store(path), Spool(path), vault=lambda: vault, zone=zone, statement=lambda: b"digest", wait_seconds=wait_seconds, count=count
     )
 
 
@@ -100,7 +99,7 @@ def waiting() -> int:
 
 
 def read_all(*secrets: str) -> list[tuple[Stored, int | None, dict[str, Any]]]:
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open()
     try:
         return [(each, *read(store, Vault(secrets or (NEW,)), each)) for each in find(store, **EVER)]
@@ -110,7 +109,7 @@ def read_all(*secrets: str) -> list[tuple[Stored, int | None, dict[str, Any]]]:
 
 def take_in() -> int:
     """Have the spool taken in as the recorder does."""
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open()
     try:
         return absorb(store, Spool(Path("privacy.db")), Vault([NEW, OLD]))
@@ -119,7 +118,7 @@ def take_in() -> int:
 
 
 def make_database() -> None:
-    with closing(SQLiteStore(Path("privacy.db"))) as store:
+    with closing(make_store()) as store:
         store.open()
 
 
@@ -446,7 +445,7 @@ def test_under_a_lost_secret_key_forms_wait_in_the_spool_until_it_is_given(caplo
 
 
 def test_one_person_whose_key_is_lost_does_not_send_the_others_to_the_spool() -> None:
-    with closing(SQLiteStore(Path("privacy.db"))) as store:
+    with closing(make_store()) as store:
         store.open()
         put(store, Vault([OLD]), *(submission(f"{n}@example.org") for n in range(4)))
         turns = rewrap(store, Vault([NEW, OLD]), most=2)
@@ -803,8 +802,7 @@ def test_logs_at_debug_of_all_that_can_happen_hold_no_value(caplog: pytest.LogCa
     begin(recorder)
     until(lambda: stored() == 2)
     intake.close()
-    with closing(sqlite3.connect("privacy.db")) as connection, connection:
-        connection.execute("UPDATE vault SET sealed = 'canary'")
+    change("UPDATE vault SET sealed = ?", b"canary")
     other = make_intake(wait_seconds=0.1)
     send(other, canary)
     other.close()

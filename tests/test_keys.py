@@ -22,10 +22,11 @@ from privacy_middleware.errors import KeyMissing, PrivacyError, VaultError
 from privacy_middleware.privacy import Privacy
 from privacy_middleware.record.spool import Spool
 from privacy_middleware.record.submissions import abandon, check, find, masters, read, rewrap
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 from privacy_middleware.vault import Vault
 
 from .conftest import query
+from .databases import make_store
 from .test_recorder import let_permissions_bind, script  # noqa: F401 - the second is used by scripts
 from .test_submissions import ANNA, EVER, OTTO, change, put, submission
 
@@ -46,8 +47,8 @@ message = "keep"
 
 
 @pytest.fixture
-def store() -> Iterator[SQLiteStore]:
-    store = SQLiteStore(Path("privacy.db"))
+def store() -> Iterator[Store]:
+    store = make_store()
     store.open()
     yield store
     store.close()
@@ -68,13 +69,13 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 def fill(secret: str, *emails: str) -> None:
     """Have submissions of these in the database, sealed under this secret key."""
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open()
     put(store, Vault([secret]), *(submission(email) for email in emails))
     store.close()
 
 
-def readable(store: SQLiteStore, *secrets: str) -> int:
+def readable(store: Store, *secrets: str) -> int:
     """How many submissions can be read with these keys, and these alone."""
     vault, count = Vault(secrets), 0
     for stored in find(store, **EVER):
@@ -123,7 +124,7 @@ def files() -> dict[str, bytes]:
 # --- wrapping anew ---------------------------------------------------------------------------------------------------------
 
 
-def test_after_wrapping_anew_the_new_key_alone_opens_everything(store: SQLiteStore) -> None:
+def test_after_wrapping_anew_the_new_key_alone_opens_everything(store: Store) -> None:
     put(store, Vault([OLD]), *(submission(email) for email in (ANNA, OTTO, "", "")))
     both = Vault([NEW, OLD])
     assert list(rewrap(store, both)) == [(4, 0)]
@@ -133,21 +134,21 @@ def test_after_wrapping_anew_the_new_key_alone_opens_everything(store: SQLiteSto
     check(store, Vault([NEW]))
 
 
-def test_after_wrapping_anew_people_are_found_again(store: SQLiteStore) -> None:
+def test_after_wrapping_anew_people_are_found_again(store: Store) -> None:
     [before] = put(store, Vault([OLD]), submission(ANNA))
     list(rewrap(store, Vault([NEW, OLD])))
     [after] = put(store, Vault([NEW]), submission(ANNA))
     assert after.subject == before.subject
 
 
-def test_what_is_sealed_is_not_written_again(store: SQLiteStore) -> None:
+def test_what_is_sealed_is_not_written_again(store: Store) -> None:
     put(store, Vault([OLD]), submission(ANNA), submission(""))
     before = query("SELECT * FROM field"), query("SELECT * FROM submission"), query("SELECT id, lookup FROM subject")
     list(rewrap(store, Vault([NEW, OLD])))
     assert (query("SELECT * FROM field"), query("SELECT * FROM submission"), query("SELECT id, lookup FROM subject")) == before
 
 
-def test_the_keys_as_wrapped_before_are_in_no_file_any_more(store: SQLiteStore) -> None:
+def test_the_keys_as_wrapped_before_are_in_no_file_any_more(store: Store) -> None:
     put(store, Vault([OLD]), submission(ANNA), submission(""))
     store.checkpoint()
     sealed = [row["sealed"] for row in query("SELECT sealed FROM subject UNION ALL SELECT sealed FROM vault")]
@@ -158,7 +159,7 @@ def test_the_keys_as_wrapped_before_are_in_no_file_any_more(store: SQLiteStore) 
     assert not [each for each in sealed if each in found]
 
 
-def test_wrapping_anew_can_be_stopped_in_the_middle_and_gone_on_with(store: SQLiteStore) -> None:
+def test_wrapping_anew_can_be_stopped_in_the_middle_and_gone_on_with(store: Store) -> None:
     put(store, Vault([OLD]), *(submission("") for _ in range(20)), *(submission(f"{n}@example.org") for n in range(20)))
     both = Vault([NEW, OLD])
     turns = rewrap(store, both, most=10)
@@ -173,19 +174,19 @@ def test_wrapping_anew_can_be_stopped_in_the_middle_and_gone_on_with(store: SQLi
     assert readable(store, NEW) == 40
 
 
-def test_wrapping_anew_twice_finds_nothing_more_to_do(store: SQLiteStore) -> None:
+def test_wrapping_anew_twice_finds_nothing_more_to_do(store: Store) -> None:
     put(store, Vault([OLD]), submission(ANNA))
     both = Vault([NEW, OLD])
     assert list(rewrap(store, both)) == [(1, 0)]
     assert list(rewrap(store, both)) == []
 
 
-def test_wrapping_an_empty_vault_anew_does_nothing_and_makes_no_key(store: SQLiteStore) -> None:
+def test_wrapping_an_empty_vault_anew_does_nothing_and_makes_no_key(store: Store) -> None:
     assert list(rewrap(store, Vault([NEW, OLD]))) == []
     assert query("SELECT * FROM vault") == []
 
 
-def test_while_keys_are_wrapped_anew_submissions_come_in_and_none_is_lost(store: SQLiteStore) -> None:
+def test_while_keys_are_wrapped_anew_submissions_come_in_and_none_is_lost(store: Store) -> None:
     put(store, Vault([OLD]), *(submission(f"{n}@example.org") for n in range(60)))
     both = Vault([NEW, OLD])
     failed: list[BaseException] = []
@@ -194,7 +195,7 @@ def test_while_keys_are_wrapped_anew_submissions_come_in_and_none_is_lost(store:
 
     def come() -> None:
         nonlocal came
-        mine = SQLiteStore(Path("privacy.db"))
+        mine = make_store()
         try:
             mine.open()
             while not done.is_set() or came < 60:
@@ -218,7 +219,7 @@ def test_while_keys_are_wrapped_anew_submissions_come_in_and_none_is_lost(store:
     assert len(query("SELECT * FROM subject WHERE lookup IS NOT NULL")) == 60  # nobody became two
 
 
-def put_one(store: SQLiteStore, vault: Vault, number: int) -> None:
+def put_one(store: Store, vault: Vault, number: int) -> None:
     from privacy_middleware.record.submissions import add
 
     with store.transaction():
@@ -232,7 +233,7 @@ def test_two_processes_that_wrap_anew_at_once_do_no_harm() -> None:
         from tests.test_keys import *
         failed = []
         def go():
-            store = SQLiteStore(Path("privacy.db"))
+            store = make_store()
             try:
                 store.open()
                 list(rewrap(store, Vault([{NEW!r}, {OLD!r}]), most=3))
@@ -246,13 +247,13 @@ def test_two_processes_that_wrap_anew_at_once_do_no_harm() -> None:
         print(failed)
     """
     assert script(code) == "[]\n"
-    other = SQLiteStore(Path("privacy.db"))
+    other = make_store()
     other.open()
     assert readable(other, NEW) == 40
     other.close()
 
 
-def test_keys_that_cannot_be_opened_stay_and_are_reported(store: SQLiteStore) -> None:
+def test_keys_that_cannot_be_opened_stay_and_are_reported(store: Store) -> None:
     both = Vault([NEW, OTHER])
     put(store, both, submission(ANNA), submission(""))
     put_under_a_lost_key(store, 3)
@@ -265,12 +266,12 @@ def test_keys_that_cannot_be_opened_stay_and_are_reported(store: SQLiteStore) ->
     assert readable(store, NEW, OLD, OTHER) if not change("DELETE FROM subject WHERE sealed = x'00'") else True
 
 
-def put_under_a_lost_key(store: SQLiteStore, number: int) -> None:
+def put_under_a_lost_key(store: Store, number: int) -> None:
     """Anonymous submissions need no index: they can be sealed under a key that the others are not sealed under."""
     put(store, Vault([OLD]), *(submission("") for _ in range(number)))
 
 
-def test_without_the_key_of_the_index_nothing_is_wrapped_anew(store: SQLiteStore) -> None:
+def test_without_the_key_of_the_index_nothing_is_wrapped_anew(store: Store) -> None:
     put(store, Vault([OLD]), submission(ANNA))
     before = query("SELECT * FROM subject"), query("SELECT * FROM vault")
     with pytest.raises(KeyMissing):
@@ -325,7 +326,7 @@ def test_where_no_secret_can_be_kept_forms_are_not_taken() -> None:
     assert script(code) == "True\n"
 
 
-def test_a_database_of_a_version_without_a_vault_passes_the_check(store: SQLiteStore) -> None:
+def test_a_database_of_a_version_without_a_vault_passes_the_check(store: Store) -> None:
     for table in ("vault", "subject", "submission", "field", "audit"):
         change(f"DROP TABLE {table}")
     change("DELETE FROM migration WHERE number > 1")
@@ -370,7 +371,7 @@ def test_a_secret_file_with_no_or_a_weak_secret_seals_nothing(content: str) -> N
         assert privacy().keys.vault.newest != Vault([content.strip()]).newest
 
 
-def test_a_rotation_that_was_stopped_half_way_and_an_old_key_that_was_taken_away_are_an_error(store: SQLiteStore) -> None:
+def test_a_rotation_that_was_stopped_half_way_and_an_old_key_that_was_taken_away_are_an_error(store: Store) -> None:
     put(store, Vault([OLD]), *(submission(f"{n}@example.org") for n in range(4)))
     turns = rewrap(store, Vault([NEW, OLD]), most=2)
     next(turns)
@@ -487,7 +488,7 @@ class TestCommands:
         assert "there is no database" in err
         assert [path.name for path in Path().iterdir()] == ["privacy.toml"]
 
-    def test_status_tells_under_which_key_how_much_is(self, capsys: pytest.CaptureFixture[str], store: SQLiteStore) -> None:
+    def test_status_tells_under_which_key_how_much_is(self, capsys: pytest.CaptureFixture[str], store: Store) -> None:
         put(store, Vault([OLD]), submission(ANNA), submission(""))
         put(store, Vault([NEW, OLD]), submission(OTTO))
         self.give(NEW, OLD)
@@ -503,7 +504,7 @@ class TestCommands:
         assert code == 1
         assert "not among the keys given  1 keys" in out
 
-    def test_status_of_an_empty_vault_says_so(self, capsys: pytest.CaptureFixture[str], store: SQLiteStore) -> None:
+    def test_status_of_an_empty_vault_says_so(self, capsys: pytest.CaptureFixture[str], store: Store) -> None:
         self.give(NEW)
         assert run(capsys, "keys", "status")[:2] == (0, "nothing is sealed yet\n")
 
@@ -520,7 +521,7 @@ class TestCommands:
         _, out, err = run(capsys, "keys", *action)
         assert not any(secret in out + err for secret in (OLD, NEW))
 
-    def test_rotate_wraps_everything_under_the_newest_key(self, capsys: pytest.CaptureFixture[str], store: SQLiteStore) -> None:
+    def test_rotate_wraps_everything_under_the_newest_key(self, capsys: pytest.CaptureFixture[str], store: Store) -> None:
         put(store, Vault([OLD]), submission(ANNA), submission(OTTO), submission(""))
         self.give(NEW, OLD)
         code, out, _ = run(capsys, "keys", "rotate")
@@ -530,9 +531,7 @@ class TestCommands:
         assert readable(store, NEW) == 3
         assert run(capsys, "keys", "status")[0] == 0
 
-    def test_rotate_takes_in_what_waits_in_the_spool_under_the_old_key(
-        self, capsys: pytest.CaptureFixture[str], store: SQLiteStore
-    ) -> None:
+    def test_rotate_takes_in_what_waits_in_the_spool_under_the_old_key(self, capsys: pytest.CaptureFixture[str], store: Store) -> None:
         spool = Spool(Path("privacy.db"))
         put(store, Vault([OLD]), submission(ANNA))
         spool.add(Vault([OLD]), submission(ANNA, expires=40_000))
@@ -541,7 +540,7 @@ class TestCommands:
         assert spool.waiting() == []
         assert readable(store, NEW) == 2
 
-    def test_rotate_warns_of_what_still_waits_in_the_spool(self, capsys: pytest.CaptureFixture[str], store: SQLiteStore) -> None:
+    def test_rotate_warns_of_what_still_waits_in_the_spool(self, capsys: pytest.CaptureFixture[str], store: Store) -> None:
         spool = Spool(Path("privacy.db"))
         put(store, Vault([OLD]), submission(ANNA))
         spool.add(Vault([OTHER]), submission(ANNA, expires=40_000))
@@ -551,7 +550,7 @@ class TestCommands:
         assert "no more" not in out
         assert len(spool.waiting()) == 1
 
-    def test_rotate_reports_what_cannot_be_opened(self, capsys: pytest.CaptureFixture[str], store: SQLiteStore) -> None:
+    def test_rotate_reports_what_cannot_be_opened(self, capsys: pytest.CaptureFixture[str], store: Store) -> None:
         put(store, Vault([OTHER]), submission(ANNA))
         put_under_a_lost_key(store, 2)
         self.give(NEW, OTHER)
@@ -589,7 +588,7 @@ class TestCommands:
         assert (query("SELECT * FROM subject"), query("SELECT * FROM vault")) == before
 
     def test_after_abandoning_the_app_starts_and_an_old_address_can_write_again(
-        self, capsys: pytest.CaptureFixture[str], store: SQLiteStore
+        self, capsys: pytest.CaptureFixture[str], store: Store
     ) -> None:
         [lost] = put(store, Vault([OLD]), submission(ANNA))
         self.give(NEW)
@@ -602,7 +601,7 @@ class TestCommands:
         assert readable(store, NEW) == 2
         assert len(query("SELECT * FROM submission")) == 3
 
-    def test_what_was_abandoned_can_be_read_should_the_key_be_found(self, capsys: pytest.CaptureFixture[str], store: SQLiteStore) -> None:
+    def test_what_was_abandoned_can_be_read_should_the_key_be_found(self, capsys: pytest.CaptureFixture[str], store: Store) -> None:
         put(store, Vault([OLD]), submission(ANNA))
         self.give(NEW)
         run(capsys, "keys", "abandon", "--yes")
@@ -615,7 +614,7 @@ class TestCommands:
         assert len(SECRET.read_text()) >= 32
         PrivacyMiddleware(host)
 
-    def test_abandoning_twice_says_the_second_time_what_is_still_lost(self, capsys: pytest.CaptureFixture[str], store: SQLiteStore) -> None:
+    def test_abandoning_twice_says_the_second_time_what_is_still_lost(self, capsys: pytest.CaptureFixture[str], store: Store) -> None:
         put(store, Vault([OLD]), submission(ANNA))
         self.give(NEW)
         run(capsys, "keys", "abandon", "--yes")
@@ -624,7 +623,7 @@ class TestCommands:
         [later] = put(store, Vault([NEW]), submission(ANNA))
         assert later.subject == kept.subject  # who can be found is still found
 
-    def test_abandon_keeps_the_index_where_its_key_is_not_lost(self, capsys: pytest.CaptureFixture[str], store: SQLiteStore) -> None:
+    def test_abandon_keeps_the_index_where_its_key_is_not_lost(self, capsys: pytest.CaptureFixture[str], store: Store) -> None:
         """The old key was taken away before the rotation had ended."""
         vault = Vault([NEW, OLD])
         stored = put(store, Vault([OLD]), *(submission(f"{n}@example.org") for n in range(4)))
@@ -639,7 +638,7 @@ class TestCommands:
         assert readable(store, NEW) == 6
 
 
-def test_abandoning_clears_the_way_for_a_new_index(store: SQLiteStore) -> None:
+def test_abandoning_clears_the_way_for_a_new_index(store: Store) -> None:
     put(store, Vault([OLD]), submission(ANNA))
     with pytest.raises(VaultError):
         check(store, Vault([NEW]))

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from privacy_middleware.rights import limits
 from privacy_middleware.rights.limits import HOUR, HOURS, forget, network_of, seconds_to_wait
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 
 from .conftest import query
+from .databases import make_store
 from .test_recorder import script
 from .test_submissions import files, spellings
 
@@ -26,16 +27,14 @@ OFFICE, ELSEWHERE = "8.8.8.8", "9.9.9.9"
 
 
 @pytest.fixture
-def store() -> Iterator[SQLiteStore]:
-    one = SQLiteStore(Path("privacy.db"))
+def store() -> Iterator[Store]:
+    one = make_store()
     one.open()
     yield one
     one.close()
 
 
-def ask(
-    store: SQLiteStore, email: str = ANNA, address: str = OFFICE, *, now: int = NOON, most: dict[str, int] = MOST, root: bytes = ROOT
-) -> int:
+def ask(store: Store, email: str = ANNA, address: str = OFFICE, *, now: int = NOON, most: dict[str, int] = MOST, root: bytes = ROOT) -> int:
     with store.transaction():
         return seconds_to_wait(store, root, most, email=email, address=address, now=now)
 
@@ -47,25 +46,25 @@ def counted() -> int:
 # --- what is limited -------------------------------------------------------------------------------------------------------
 
 
-def test_one_address_is_asked_about_so_often_and_not_oftener(store: SQLiteStore) -> None:
+def test_one_address_is_asked_about_so_often_and_not_oftener(store: Store) -> None:
     waits = [ask(store, address=f"8.8.{n}.8") for n in range(5)]
     assert waits[:3] == [0, 0, 0]
     assert all(waits[3:])
 
 
-def test_one_network_asks_so_often_and_not_oftener(store: SQLiteStore) -> None:
+def test_one_network_asks_so_often_and_not_oftener(store: Store) -> None:
     waits = [ask(store, f"{n}@example.org", f"8.8.8.{n}") for n in range(7)]
     assert waits[:5] == [0] * 5
     assert all(waits[5:])
 
 
-def test_all_together_ask_so_often_and_not_oftener(store: SQLiteStore) -> None:
+def test_all_together_ask_so_often_and_not_oftener(store: Store) -> None:
     waits = [ask(store, f"{n}@example.org", f"8.8.{n}.8") for n in range(11)]
     assert waits[:9] == [0] * 9
     assert all(waits[9:])
 
 
-def test_who_has_to_wait_is_not_counted(store: SQLiteStore) -> None:
+def test_who_has_to_wait_is_not_counted(store: Store) -> None:
     for _ in range(3):
         ask(store)
     before = counted()
@@ -73,30 +72,30 @@ def test_who_has_to_wait_is_not_counted(store: SQLiteStore) -> None:
     assert counted() == before
 
 
-def test_who_has_to_wait_does_not_use_up_what_others_may_ask(store: SQLiteStore) -> None:
+def test_who_has_to_wait_does_not_use_up_what_others_may_ask(store: Store) -> None:
     for _ in range(30):
         ask(store, ANNA)
     assert ask(store, OTTO, ELSEWHERE) == 0
 
 
-def test_another_network_is_not_touched(store: SQLiteStore) -> None:
+def test_another_network_is_not_touched(store: Store) -> None:
     for n in range(5):
         ask(store, f"{n}@example.org")
     assert ask(store, "other@example.org", ELSEWHERE) == 0
 
 
-def test_a_limit_of_one_lets_one_through(store: SQLiteStore) -> None:
+def test_a_limit_of_one_lets_one_through(store: Store) -> None:
     most = {"address": 1, "network": 1, "all": 1}
     assert [bool(ask(store, most=most)) for _ in range(3)] == [False, True, True]
 
 
-def test_a_limit_that_was_lowered_counts_at_once(store: SQLiteStore) -> None:
+def test_a_limit_that_was_lowered_counts_at_once(store: Store) -> None:
     for _ in range(3):
         ask(store)
     assert ask(store, most={"address": 1, "network": 1, "all": 1}) > 0
 
 
-def test_a_limit_that_was_raised_counts_at_once(store: SQLiteStore) -> None:
+def test_a_limit_that_was_raised_counts_at_once(store: Store) -> None:
     for _ in range(4):
         ask(store)
     assert ask(store, most={"address": 10, "network": 10, "all": 10}) == 0
@@ -105,7 +104,7 @@ def test_a_limit_that_was_raised_counts_at_once(store: SQLiteStore) -> None:
 # --- how long --------------------------------------------------------------------------------------------------------------
 
 
-def test_who_waits_as_long_as_told_may_ask_again(store: SQLiteStore) -> None:
+def test_who_waits_as_long_as_told_may_ask_again(store: Store) -> None:
     for _ in range(3):
         ask(store, now=NOON + 90_000)
     seconds = ask(store, now=NOON + 100_000)
@@ -113,7 +112,7 @@ def test_who_waits_as_long_as_told_may_ask_again(store: SQLiteStore) -> None:
     assert ask(store, now=NOON + 100_000 + seconds * 1000) == 0
 
 
-def test_who_asked_at_different_hours_waits_for_the_oldest_only(store: SQLiteStore) -> None:
+def test_who_asked_at_different_hours_waits_for_the_oldest_only(store: Store) -> None:
     for hour in range(3):
         ask(store, now=NOON + hour * HOUR)
     now = NOON + 3 * HOUR
@@ -123,12 +122,12 @@ def test_who_asked_at_different_hours_waits_for_the_oldest_only(store: SQLiteSto
     assert ask(store, now=now + seconds * 1000) > 0
 
 
-def test_nobody_waits_longer_than_a_day(store: SQLiteStore) -> None:
+def test_nobody_waits_longer_than_a_day(store: Store) -> None:
     waits = [ask(store, now=NOON + minute * 60_000) for minute in range(0, 120, 7)]
     assert max(waits) <= HOURS * 3600 + 1
 
 
-def test_the_longest_wait_of_all_limits_counts(store: SQLiteStore) -> None:
+def test_the_longest_wait_of_all_limits_counts(store: Store) -> None:
     for n in range(5):
         ask(store, f"{n}@example.org", now=NOON)
     for n in range(3):
@@ -136,7 +135,7 @@ def test_the_longest_wait_of_all_limits_counts(store: SQLiteStore) -> None:
     assert ask(store, ANNA, now=NOON + 6 * HOUR) > ask(store, OTTO, now=NOON + 6 * HOUR) > 0
 
 
-def test_a_clock_that_went_back_locks_nobody_out_for_longer_than_a_day(store: SQLiteStore) -> None:
+def test_a_clock_that_went_back_locks_nobody_out_for_longer_than_a_day(store: Store) -> None:
     for _ in range(3):
         ask(store, now=NOON + 400 * HOURS * HOUR)
     assert ask(store, now=NOON) <= HOURS * 3600 + 1
@@ -161,7 +160,7 @@ def test_a_clock_that_went_back_locks_nobody_out_for_longer_than_a_day(store: SQ
         "::ffff:10.0.0.1",
     ],
 )
-def test_private_addresses_share_no_limit(address: str, store: SQLiteStore) -> None:
+def test_private_addresses_share_no_limit(address: str, store: Store) -> None:
     assert network_of(address) == ""
     most = {"address": 1, "network": 1, "all": 99}
     assert [ask(store, f"{n}@example.org", address, most=most) for n in range(5)] == [0] * 5
@@ -170,7 +169,7 @@ def test_private_addresses_share_no_limit(address: str, store: SQLiteStore) -> N
 @pytest.mark.parametrize(
     "address", ["", "unknown", "testclient", "/run/app.sock", "1.2.3", "8.8.8.8:80", "8.8.8.8, 9.9.9.9", "ü", "\0", "%", "%eth0"]
 )
-def test_what_is_no_address_shares_no_limit(address: str, store: SQLiteStore) -> None:
+def test_what_is_no_address_shares_no_limit(address: str, store: Store) -> None:
     assert network_of(address) == ""
     assert ask(store, address=address) == 0
 
@@ -205,7 +204,7 @@ def test_of_an_address_only_its_network_is_told(address: ipaddress.IPv4Address |
 # --- where it is kept ------------------------------------------------------------------------------------------------------
 
 
-def test_limits_hold_across_a_restart(store: SQLiteStore) -> None:
+def test_limits_hold_across_a_restart(store: Store) -> None:
     for _ in range(3):
         ask(store)
     store.close()
@@ -213,19 +212,19 @@ def test_limits_hold_across_a_restart(store: SQLiteStore) -> None:
     assert ask(store) > 0
 
 
-def test_two_workers_share_the_limits(store: SQLiteStore) -> None:
-    other = SQLiteStore(Path("privacy.db"))
+def test_two_workers_share_the_limits(store: Store) -> None:
+    other = make_store()
     other.open()
     assert [bool(ask(worker)) for worker in (store, other, store, other)] == [False, False, False, True]
     other.close()
 
 
-def test_several_workers_at_once_let_no_more_through(store: SQLiteStore) -> None:
+def test_several_workers_at_once_let_no_more_through(store: Store) -> None:
     start, let_through = threading.Barrier(6), Counter[bool]()
     lock = threading.Lock()
 
     def work() -> None:
-        own = SQLiteStore(Path("privacy.db"))
+        own = make_store()
         own.open()
         start.wait(10)
         for _ in range(4):
@@ -242,11 +241,11 @@ def test_several_workers_at_once_let_no_more_through(store: SQLiteStore) -> None
     assert let_through == {True: 3, False: 21}
 
 
-def test_another_process_shares_the_limits(store: SQLiteStore) -> None:
+def test_another_process_shares_the_limits(store: Store) -> None:
     script(
         """
         from tests.test_limits import *
-        store = SQLiteStore(Path("privacy.db"))
+        store = make_store()
         store.open()
         assert [ask(store) for _ in range(3)] == [0, 0, 0]
         """,
@@ -255,7 +254,7 @@ def test_another_process_shares_the_limits(store: SQLiteStore) -> None:
     assert ask(store) > 0
 
 
-def test_nothing_in_the_table_can_be_read(store: SQLiteStore) -> None:
+def test_nothing_in_the_table_can_be_read(store: Store) -> None:
     ask(store, ANNA, "8.8.8.8")
     store.checkpoint()
     found = files()
@@ -264,20 +263,20 @@ def test_nothing_in_the_table_can_be_read(store: SQLiteStore) -> None:
     assert {len(row["bucket"]) for row in query("SELECT bucket FROM attempt")} == {16}
 
 
-def test_the_counts_of_two_sites_cannot_be_compared(store: SQLiteStore) -> None:
+def test_the_counts_of_two_sites_cannot_be_compared(store: Store) -> None:
     ask(store)
     one = {row["bucket"] for row in query("SELECT bucket FROM attempt")}
     ask(store, root=b"other" * 8)
     assert len({row["bucket"] for row in query("SELECT bucket FROM attempt")} - one) == 3
 
 
-def test_an_address_and_a_network_of_the_same_name_are_two(store: SQLiteStore) -> None:
+def test_an_address_and_a_network_of_the_same_name_are_two(store: Store) -> None:
     ask(store, network_of(OFFICE), OFFICE)
     ask(store, "all", ELSEWHERE)
     assert len(query("SELECT DISTINCT bucket FROM attempt")) == 5
 
 
-def test_an_address_that_is_erased_is_forgotten_and_no_other(store: SQLiteStore) -> None:
+def test_an_address_that_is_erased_is_forgotten_and_no_other(store: Store) -> None:
     for email in (ANNA, ANNA, ANNA, OTTO):
         ask(store, email)
     with store.transaction():
@@ -286,7 +285,7 @@ def test_an_address_that_is_erased_is_forgotten_and_no_other(store: SQLiteStore)
     assert counted() == 1 + 1 + 2 * 5
 
 
-def test_what_is_older_than_a_day_is_forgotten(store: SQLiteStore) -> None:
+def test_what_is_older_than_a_day_is_forgotten(store: Store) -> None:
     from .requesting import at_desk
 
     store.close()
@@ -332,7 +331,7 @@ STEPS = st.lists(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
-def test_the_limits_are_those_of_a_simple_model(store: SQLiteStore, steps: list[tuple[str, str, int]]) -> None:
+def test_the_limits_are_those_of_a_simple_model(store: Store, steps: list[tuple[str, str, int]]) -> None:
     store.execute("DELETE FROM attempt")
     model, now = Model(), NOON
     for email, address, later in steps:
@@ -344,7 +343,7 @@ def test_the_limits_are_those_of_a_simple_model(store: SQLiteStore, steps: list[
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
-def test_whoever_waits_as_long_as_told_is_let_through(store: SQLiteStore, steps: list[tuple[str, str, int]]) -> None:
+def test_whoever_waits_as_long_as_told_is_let_through(store: Store, steps: list[tuple[str, str, int]]) -> None:
     store.execute("DELETE FROM attempt")
     now = NOON
     for email, address, later in steps:

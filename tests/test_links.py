@@ -11,8 +11,8 @@ from privacy_middleware.record.submissions import root_key
 from privacy_middleware.rights import links
 from privacy_middleware.rights.links import LIFE, USES, Purpose
 from privacy_middleware.rights.requests import Request
-from privacy_middleware.store.sqlite import SQLiteStore
 
+from .databases import make_store
 from .requesting import ANNA, DAY, HOUR, OTTO, Desk, amount, at_desk, query, token_in
 from .test_submissions import files, spellings
 
@@ -134,7 +134,7 @@ def test_a_use_that_is_rolled_back_was_none(desk: Desk, request_of_anna: Request
 
 def test_two_workers_cannot_use_the_same_link_twice(desk: Desk, request_of_anna: Request) -> None:
     token, root = make(desk, request_of_anna, "confirm"), root_key(desk.store, desk.office.vault())
-    other = SQLiteStore(desk.path)
+    other = make_store(desk.path)
     other.open()
     assert links.find(other, root, token, "confirm", now=desk.now) == (request_of_anna.id, 1)
     assert use(desk, token)

@@ -17,7 +17,7 @@ from .conftest import query
 from .test_recorder import get, make_app, needs_fork, script, stored, write_lock
 
 MIGRATIONS = "SELECT number, checksum FROM migration ORDER BY number"
-KNOWN = len(list((Path(__file__).parents[1] / "privacy_middleware" / "store" / "migrations").glob("*.sql")))
+KNOWN = len(list((Path(__file__).parents[1] / "privacy_middleware" / "store" / "migrations" / "sqlite").glob("*.sql")))
 
 
 @pytest.fixture

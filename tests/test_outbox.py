@@ -19,10 +19,10 @@ from privacy_middleware.rights import outbox
 from privacy_middleware.rights.office import Office
 from privacy_middleware.rights.outbox import LIFE, MINUTE, MOST_A_TURN, RETRY_MINUTES, Sent, Waiting, deliver, drop_expired, find, read
 from privacy_middleware.rights.postman import Postman
-from privacy_middleware.store.sqlite import SQLiteStore
 from privacy_middleware.vault import Vault
 
 from .conftest import query
+from .databases import make_store
 from .requesting import ANNA, OTTO, OWNER, SECRET, Desk, amount, at_desk
 from .test_mail import by_the_book, mail_server, raw_server
 from .test_recorder import needs_fork, script
@@ -61,7 +61,7 @@ def post(desk: Desk, send: Callable[[Mail], Any]) -> Counter[str]:
     def count(name: str, amount: int = 1) -> None:
         counts[name] += amount
 
-    store = SQLiteStore(desk.path)
+    store = make_store(desk.path)
     try:
         Postman(store, office_that(desk, send), count=count, clock=desk.clock)._turn()
     finally:
@@ -467,7 +467,7 @@ def test_a_mail_that_cannot_be_opened_does_not_stop_the_others(desk: Desk) -> No
 
 def test_two_workers_that_see_the_same_mail_send_it_once(desk: Desk) -> None:
     """The second begins while the first is sending."""
-    other = SQLiteStore(desk.path)
+    other = make_store(desk.path)
     other.open()
     inner: list[Sent] = []
 
@@ -487,7 +487,7 @@ def test_eight_workers_at_once_send_each_mail_once(desk: Desk) -> None:
     start, failed = threading.Barrier(8), []
 
     def work() -> None:
-        store = SQLiteStore(desk.path)
+        store = make_store(desk.path)
         store.open()
         try:
             start.wait(10)

@@ -36,10 +36,11 @@ from privacy_middleware.site.panels import PANELS, TITLES
 from privacy_middleware.site.periods import NAMES
 from privacy_middleware.site.sign_in import SignIn
 from privacy_middleware.statistics import bookkeeper, reports
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 from privacy_middleware.waiting import answer_of
 
 from .conftest import FIREFOX, query
+from .databases import make_store
 from .requesting import SECRET, actions, amount
 from .test_recorder import until, write_lock
 from .test_request_pages import POLICY, Site
@@ -89,7 +90,7 @@ def hit(on: date, visitor: int, page: str = "/", *, hour: float = 12, kind: str 
 
 def fill(site: Site, hits: Iterable[Hit]) -> None:
     """Store hits and count them, as recorder and bookkeeper do."""
-    store = SQLiteStore(site.database)
+    store = make_store(site.database)
     store.open()
     try:
         with store.transaction():
@@ -161,7 +162,7 @@ def busy(stored_traffic: Path) -> Site:
 
 def token(site: Site, role: access.Role = "officer", *, now: int | None = None) -> str:
     """A link that signs in, as `privacy-middleware login` makes it."""
-    store = SQLiteStore(site.database)
+    store = make_store(site.database)
     store.open()
     try:
         with store.transaction():
@@ -774,8 +775,8 @@ def test_reading_changes_nothing(busy: Site) -> None:
 # --- figures ---------------------------------------------------------------------------------------------------------------
 
 
-def read(site: Site, work: Callable[[SQLiteStore], Any]) -> Any:
-    store = SQLiteStore(site.database)
+def read(site: Site, work: Callable[[Store], Any]) -> Any:
+    store = make_store(site.database)
     store.open_to_read()
     try:
         return work(store)

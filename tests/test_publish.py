@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, date
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +23,10 @@ from privacy_middleware.settings import FEWEST_PUBLIC
 from privacy_middleware.statistics import bookkeeper, publish
 from privacy_middleware.statistics.publish import BY_HALF, DELTA, EPSILON, half_of, halves_to_publish, laplace, publish_due, published
 from privacy_middleware.statistics.rollup import Terms, days_of_month
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 
 from .conftest import query
+from .databases import make_store
 
 MONTH = 12 * 2026 + 4
 FIRST, LAST = days_of_month(MONTH)
@@ -34,14 +34,14 @@ TERMS = Terms(UTC, 3)
 
 
 @pytest.fixture
-def store() -> Iterator[SQLiteStore]:
-    store = SQLiteStore(Path("privacy.db"))
+def store() -> Iterator[Store]:
+    store = make_store()
     store.open()
     yield store
     store.close()
 
 
-def visit(store: SQLiteStore, day: int, visitors: int, *, country: str = "DK", browser: str = "Firefox", start: int = 0) -> None:
+def visit(store: Store, day: int, visitors: int, *, country: str = "DK", browser: str = "Firefox", start: int = 0) -> None:
     agent = Agent(browser, "Linux", "desktop", "")
     hits = [
         Hit(day, day * 86_400_000 + n, n, None, 0, "/", "", 0, 200, DIRECT, "", agent, "da", country, sent=1, aborted=0, duration=1)
@@ -51,7 +51,7 @@ def visit(store: SQLiteStore, day: int, visitors: int, *, country: str = "DK", b
         store.add_hits(hits)
 
 
-def close(store: SQLiteStore) -> None:
+def close(store: Store) -> None:
     for day in bookkeeper.days_to_close(store, today=2**20, kept=0):
         bookkeeper.close_day(store, day, TERMS, now=0)
     bookkeeper.close_months(store, TERMS, today=2**20)
@@ -63,18 +63,18 @@ def silent(scale: float) -> Callable[[int], int]:
     return lambda number: number
 
 
-def found(store: SQLiteStore) -> dict[tuple[int, str, str], int]:
+def found(store: Store) -> dict[tuple[int, str, str], int]:
     return {(one.first, one.dimension, one.value): one.visitors for one in published(store)}
 
 
-def test_a_day_that_goes_on_is_not_public(store: SQLiteStore) -> None:
+def test_a_day_that_goes_on_is_not_public(store: Store) -> None:
     visit(store, FIRST, 50)
     bookkeeper.count_open_days(store, TERMS, now=FIRST * 86_400_000 + 1000)
     assert publish_due(store, today=2**20, noise=silent) == 0
     assert published(store) == []
 
 
-def test_a_closed_day_is_public_by_its_visitors_only(store: SQLiteStore) -> None:
+def test_a_closed_day_is_public_by_its_visitors_only(store: Store) -> None:
     visit(store, FIRST, 50)
     bookkeeper.close_day(store, FIRST, TERMS, now=0)
     publish_due(store, today=2**20, noise=silent)
@@ -82,14 +82,14 @@ def test_a_closed_day_is_public_by_its_visitors_only(store: SQLiteStore) -> None
 
 
 @pytest.mark.parametrize(("visitors", "shown"), [(FEWEST_PUBLIC - 1, []), (FEWEST_PUBLIC, [FEWEST_PUBLIC])])
-def test_no_figure_below_ten_is_public(store: SQLiteStore, visitors: int, shown: list[int]) -> None:
+def test_no_figure_below_ten_is_public(store: Store, visitors: int, shown: list[int]) -> None:
     visit(store, FIRST, visitors)
     close(store)
     publish_due(store, today=2**20, noise=silent)
     assert [one.visitors for one in published(store)] == shown
 
 
-def test_half_a_month_is_public_by_what_is_common_enough_that_nobody_shows_by_being_there(store: SQLiteStore) -> None:
+def test_half_a_month_is_public_by_what_is_common_enough_that_nobody_shows_by_being_there(store: Store) -> None:
     for day in range(FIRST, LAST + 1):
         visit(store, day, 30)
         visit(store, day, 1, country="SE", browser="Rare", start=1000)
@@ -104,7 +104,7 @@ def test_half_a_month_is_public_by_what_is_common_enough_that_nobody_shows_by_be
     assert not {("country", "SE"), ("browser", "Rare")} & {key[1:] for key in halves}
 
 
-def test_half_a_month_that_goes_on_is_not_public(store: SQLiteStore) -> None:
+def test_half_a_month_that_goes_on_is_not_public(store: Store) -> None:
     for day in range(FIRST, FIRST + 15):
         visit(store, day, 30)
     close(store)
@@ -120,7 +120,7 @@ def test_halves_of_months_follow_one_another(month: int) -> None:
     assert half_of(first + 15) == (first + 15, last) == half_of(last)
 
 
-def test_of_half_a_month_that_is_purged_in_part_there_are_no_tables(store: SQLiteStore) -> None:
+def test_of_half_a_month_that_is_purged_in_part_there_are_no_tables(store: Store) -> None:
     """What few had in common was put together then: whether one visitor came could change that by many."""
     for day in range(FIRST, LAST + 1):
         visit(store, day, 30)
@@ -131,7 +131,7 @@ def test_of_half_a_month_that_is_purged_in_part_there_are_no_tables(store: SQLit
     assert len([key for key in found(store) if key[1] == "visitors"]) == LAST - FIRST + 1
 
 
-def test_a_day_of_few_counts_the_same_before_and_after_it_is_purged(store: SQLiteStore) -> None:
+def test_a_day_of_few_counts_the_same_before_and_after_it_is_purged(store: Store) -> None:
     numbers = []
     for visitors in (2, 3):
         visit(store, FIRST + visitors, visitors)
@@ -145,7 +145,7 @@ def test_a_day_of_few_counts_the_same_before_and_after_it_is_purged(store: SQLit
     assert numbers == [2, 3]
 
 
-def test_noise_is_drawn_once_and_kept(store: SQLiteStore) -> None:
+def test_noise_is_drawn_once_and_kept(store: Store) -> None:
     visit(store, FIRST, 50)
     close(store)
     publish_due(store, today=2**20)
@@ -158,7 +158,7 @@ def test_noise_is_drawn_once_and_kept(store: SQLiteStore) -> None:
     assert query("SELECT * FROM published") == before
 
 
-def test_a_figure_that_is_too_small_is_not_drawn_again_until_it_is_large_enough(store: SQLiteStore) -> None:
+def test_a_figure_that_is_too_small_is_not_drawn_again_until_it_is_large_enough(store: Store) -> None:
     visit(store, FIRST, 2)
     close(store)
     publish_due(store, today=2**20, noise=silent)
@@ -191,7 +191,7 @@ def test_without_the_setting_there_is_no_such_page() -> None:
         assert client.get(f"/privacy/{path}").status_code == 404
 
 
-def test_page_csv_and_json_say_the_same(store: SQLiteStore) -> None:
+def test_page_csv_and_json_say_the_same(store: Store) -> None:
     for day in range(FIRST, LAST + 1):
         visit(store, day, 30)
     close(store)
@@ -210,7 +210,7 @@ def test_page_csv_and_json_say_the_same(store: SQLiteStore) -> None:
             assert f"{row['from']}: {row['visitors']}" in page
 
 
-def test_the_json_keeps_to_its_schema(store: SQLiteStore) -> None:
+def test_the_json_keeps_to_its_schema(store: Store) -> None:
     visit(store, FIRST, 300)
     close(store)
     publish_due(store, today=2**20)
@@ -237,7 +237,7 @@ def test_the_bookkeeper_publishes_what_it_has_closed() -> None:
     with client:
         privacy = client.app.privacy  # type: ignore[attr-defined]
         privacy.recorder.flush()
-        writer = SQLiteStore(Path("privacy.db"))
+        writer = make_store()
         writer.open()
         visit(writer, day_number(date(2026, 5, 1)), 500)
         writer.close()

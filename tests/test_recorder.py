@@ -9,8 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import repeat
 from pathlib import Path
@@ -30,9 +29,10 @@ from privacy_middleware.record.recorder import BATCH, CAPACITY, Recorder
 from privacy_middleware.statistics import bookkeeper
 from privacy_middleware.statistics.rollup import Terms
 from privacy_middleware.store import sqlite as sqlite_module
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 
 from .conftest import FIREFOX, hits, query
+from .databases import make_store, write_lock
 
 ROOT = Path(__file__).parents[1]
 ITEMS = frozenset("time visitor address page site status source campaign agent language bytes duration".split())
@@ -59,7 +59,7 @@ class Clock:
 
 def make_recorder(path: str | Path = "privacy.db", *, retention_days: int = 30, zone: tzinfo = UTC, **more: Any) -> Recorder:
     rules = Rules(ITEMS, frozenset(), frozenset(), frozenset())
-    return Recorder(SQLiteStore(Path(path)), rules=rules, zone=zone, retention_days=retention_days, **more)
+    return Recorder(make_store(path), rules=rules, zone=zone, retention_days=retention_days, **more)
 
 
 def visit(
@@ -108,18 +108,6 @@ def get(app: PrivacyMiddleware, path: str = "/") -> bytes:
 
     asyncio.run(app(scope, receive, send))
     return b"".join(message.get("body", b"") for message in sent)
-
-
-@contextmanager
-def write_lock(path: str | Path = "privacy.db") -> Iterator[None]:
-    """Hold the database's write lock, as another process does."""
-    connection = sqlite3.connect(path, isolation_level=None, timeout=30)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
-        connection.close()
 
 
 @pytest.fixture
@@ -313,7 +301,7 @@ def test_memory_does_not_grow_with_the_requests_that_came(visits: int, length: i
 def test_a_command_that_fails_tells_its_caller_and_nobody_else() -> None:
     recorder = make_recorder()
     visit(recorder)
-    with pytest.raises(sqlite3.OperationalError):
+    with pytest.raises(StoreError):
         recorder.submit(lambda store: store.rows("SELECT * FROM nowhere")).result(5)
     visit(recorder)
     assert recorder.flush()
@@ -591,7 +579,7 @@ def test_a_damaged_index_is_damage(impatient: None) -> None:
 
 
 def test_of_several_workers_that_find_the_damage_only_one_moves_the_file() -> None:
-    stores = [SQLiteStore(Path("privacy.db")) for _ in range(2)]
+    stores = [make_store() for _ in range(2)]
     for store in stores:
         store.open()
     for store in stores:
@@ -627,7 +615,7 @@ def test_workers_that_find_the_same_damage_at_once_end_up_in_one_file() -> None:
 
 
 def make_and_close(path: Path) -> None:
-    store = SQLiteStore(path)
+    store = make_store(path)
     store.open()
     store.close()
 
@@ -1163,7 +1151,7 @@ def forget_the_purge(clock: Clock) -> None:
 
 def count_days() -> None:
     """Do what the bookkeeper does, whom these tests have not: no visit is purged before it is counted."""
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open()
     for day in bookkeeper.days_to_close(store, today=2**20, kept=2**20):
         bookkeeper.close_day(store, day, Terms(UTC, 3), now=0)
@@ -1210,7 +1198,7 @@ def test_the_purge_runs_once_a_day_in_one_process_only() -> None:
 def test_while_another_process_holds_the_lease_nobody_else_purges() -> None:
     clock = Clock()
     fill({"/old": 40}, clock)
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open()
     store.take_lease("purge", "another", now=int(clock.now * 1000), until=int(clock.now * 1000) + 1000)
     store.close()
@@ -1256,7 +1244,7 @@ def test_after_a_purge_by_hand_the_purge_goes_on_in_the_new_time() -> None:
     fill({"/old": 29}, clock)
     purge_now(clock).close()
     clock.move(days=400)
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open()
     finish_purge(store, (), now=int(clock.now * 1000), zone=UTC)
     store.close()
@@ -1303,7 +1291,7 @@ def test_a_word_that_comes_into_use_during_the_purge_stays() -> None:
     clock = Clock()
     fill({"/old": 40, "/mine": 0}, clock)
     other = make_recorder(clock=clock)
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open()
     store.connection.execute("DELETE FROM hit WHERE day < ?", (clock.today,))
 
@@ -1435,17 +1423,17 @@ def test_a_recorder_that_nobody_uses_any_more_is_let_go() -> None:
 
 def test_a_store_error_names_the_file_and_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"nowhere/privacy\.db cannot be used .* check the path and its permissions"):
-        SQLiteStore(Path("nowhere/privacy.db")).open()
+        make_store("nowhere/privacy.db").open()
 
 
-def set_half_a_mark(store: SQLiteStore) -> None:
+def set_half_a_mark(store: Store) -> None:
     with store.transaction():
         store.set_mark("half", 1)
         raise KeyError
 
 
 def test_a_broken_transaction_leaves_nothing() -> None:
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open()
     try:
         with pytest.raises(KeyError):

@@ -6,7 +6,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -20,7 +19,9 @@ from privacy_middleware.statistics import bookkeeper, reports
 from privacy_middleware.statistics.reports import Report, source_name
 from privacy_middleware.statistics.rollup import Terms, clock_changes
 from privacy_middleware.store import statistics_queries as queries
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
+
+from .databases import make_store
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -32,8 +33,8 @@ BOT = Agent("", "", "", "search")
 
 
 @pytest.fixture
-def store() -> Iterator[SQLiteStore]:
-    store = SQLiteStore(Path("privacy.db"))
+def store() -> Iterator[Store]:
+    store = make_store()
     store.open()
     yield store
     store.close()
@@ -68,7 +69,7 @@ def hit(instant: int, visitor: int | None = 1, *, zone: tzinfo = UTC, kind: str 
     return Request(day_number(local(instant, zone).date()), instant, visitor, KINDS.index(kind), **facts)
 
 
-def add(store: SQLiteStore, requests: Iterable[Request]) -> None:
+def add(store: Store, requests: Iterable[Request]) -> None:
     hits = []
     for one in requests:
         described = (0, one.page, one.site, one.kind, one.status, one.source, one.campaign, one.agent, one.language)
@@ -80,7 +81,7 @@ def add(store: SQLiteStore, requests: Iterable[Request]) -> None:
 DIMENSIONS = tuple(name for name in reports.DIMENSIONS if name not in ("month", "goal", "goal_source", "funnel"))
 
 
-def report(store: SQLiteStore, *, first: int, last: int, zone: tzinfo, by: str | None = None) -> Report:
+def report(store: Store, *, first: int, last: int, zone: tzinfo, by: str | None = None) -> Report:
     """Count what is not counted yet, and report it; nothing is held back."""
     terms = Terms(zone, 1)
     for day in bookkeeper.days_to_close(store, today=2**20, kept=0):
@@ -89,7 +90,7 @@ def report(store: SQLiteStore, *, first: int, last: int, zone: tzinfo, by: str |
     return reports.report(store, first=first, last=last, fewest=1, by=by)
 
 
-def figures(store: SQLiteStore, first: str, last: str | None = None, *, zone: tzinfo = UTC, by: str | None = None) -> Report:
+def figures(store: Store, first: str, last: str | None = None, *, zone: tzinfo = UTC, by: str | None = None) -> Report:
     return report(store, first=day_number(date.fromisoformat(first)), last=day_number(date.fromisoformat(last or first)), zone=zone, by=by)
 
 
@@ -247,7 +248,7 @@ CASES = [
 
 @pytest.mark.parametrize(("begin", "zone"), CASES)
 @pytest.mark.parametrize("seed", [1, 2])
-def test_every_figure_is_what_plain_python_counts(store: SQLiteStore, seed: int, begin: str, zone: tzinfo):
+def test_every_figure_is_what_plain_python_counts(store: Store, seed: int, begin: str, zone: tzinfo):
     hits = awkward_hits(seed, zone, begin)
     add(store, hits)
     days = sorted({one.day for one in hits})
@@ -264,7 +265,7 @@ def test_the_computation_in_plain_python_knows_every_dimension():
     assert set(OF_VISIT) == {*queries.OF_VISITS, "medium"} - {"total"}
 
 
-def test_a_dimension_changes_nothing_about_the_totals(store: SQLiteStore):
+def test_a_dimension_changes_nothing_about_the_totals(store: Store):
     hits = awkward_hits(3, UTC, "2026-05-04 00:00")
     add(store, hits)
     days = [one.day for one in hits]
@@ -276,19 +277,19 @@ def test_a_dimension_changes_nothing_about_the_totals(store: SQLiteStore):
 
 
 @pytest.mark.parametrize(("gap", "visits"), [(0, 1), (1, 1), (HALF_HOUR - 1, 1), (HALF_HOUR, 1), (HALF_HOUR + 1, 2), (5 * HOUR, 2)])
-def test_a_visit_ends_after_more_than_thirty_minutes_without_a_hit(store: SQLiteStore, gap: int, visits: int):
+def test_a_visit_ends_after_more_than_thirty_minutes_without_a_hit(store: Store, gap: int, visits: int):
     noon = at("2026-05-04 12:00")
     add(store, [hit(noon), hit(noon + gap)])
     assert figures(store, "2026-05-04").visits == visits
 
 
-def test_any_hit_keeps_a_visit_going(store: SQLiteStore):
+def test_any_hit_keeps_a_visit_going(store: Store):
     noon = at("2026-05-04 12:00")
     add(store, [hit(noon), hit(noon + HALF_HOUR, kind="asset"), hit(noon + 2 * HALF_HOUR, kind="error")])
     assert figures(store, "2026-05-04").visits == 1
 
 
-def test_a_visit_of_many_hours_is_one_visit(store: SQLiteStore):
+def test_a_visit_of_many_hours_is_one_visit(store: Store):
     noon = at("2026-05-04 00:00")
     add(store, [hit(noon + n * HALF_HOUR) for n in range(48)])
     found = figures(store, "2026-05-04")
@@ -296,19 +297,19 @@ def test_a_visit_of_many_hours_is_one_visit(store: SQLiteStore):
 
 
 @pytest.mark.parametrize("zone", [UTC, COPENHAGEN, NEW_YORK])
-def test_a_visit_ends_at_the_owners_midnight(store: SQLiteStore, zone: tzinfo):
+def test_a_visit_ends_at_the_owners_midnight(store: Store, zone: tzinfo):
     midnight = at("2026-05-05 00:00", zone)
     add(store, [hit(midnight - 1, zone=zone), hit(midnight, zone=zone)])
     assert figures(store, "2026-05-04", "2026-05-05", zone=zone).visits == 2
     assert figures(store, "2026-05-04", zone=zone).visits == figures(store, "2026-05-05", zone=zone).visits == 1
 
 
-def test_visitors_of_several_days_add_up(store: SQLiteStore):
+def test_visitors_of_several_days_add_up(store: Store):
     add(store, [hit(at(f"2026-05-0{day} 12:00"), visitor=7) for day in (4, 5, 6)])
     assert figures(store, "2026-05-04", "2026-05-06").visitors == 3
 
 
-def test_two_visitors_at_one_instant_are_two(store: SQLiteStore):
+def test_two_visitors_at_one_instant_are_two(store: Store):
     add(store, [hit(at("2026-05-04 12:00"), visitor=1), hit(at("2026-05-04 12:00"), visitor=-1)])
     assert figures(store, "2026-05-04").visits == 2
 
@@ -323,13 +324,13 @@ def test_two_visitors_at_one_instant_are_two(store: SQLiteStore):
         (["redirect", "page"], 1.0),
     ],
 )
-def test_a_bounce_is_a_visit_of_one_page_view(store: SQLiteStore, kinds: list[str], rate: float):
+def test_a_bounce_is_a_visit_of_one_page_view(store: Store, kinds: list[str], rate: float):
     noon = at("2026-05-04 12:00")
     add(store, [hit(noon + n, kind=kind) for n, kind in enumerate(kinds)])
     assert figures(store, "2026-05-04").bounce_rate == rate
 
 
-def test_entry_and_exit_are_the_first_and_last_page_viewed(store: SQLiteStore):
+def test_entry_and_exit_are_the_first_and_last_page_viewed(store: Store):
     noon = at("2026-05-04 12:00")
     kinds_and_pages = [
         ("redirect", "/old"),
@@ -344,14 +345,14 @@ def test_entry_and_exit_are_the_first_and_last_page_viewed(store: SQLiteStore):
     assert list(values(figures(store, "2026-05-04", by="exit"))) == ["/out"]
 
 
-def test_of_hits_at_one_instant_the_first_stored_is_the_entry(store: SQLiteStore):
+def test_of_hits_at_one_instant_the_first_stored_is_the_entry(store: Store):
     noon = at("2026-05-04 12:00")
     add(store, [hit(noon, page="/first"), hit(noon, page="/second")])
     assert list(values(figures(store, "2026-05-04", by="entry"))) == ["/first"]
     assert list(values(figures(store, "2026-05-04", by="exit"))) == ["/second"]
 
 
-def test_source_and_campaign_are_those_with_which_the_visit_began(store: SQLiteStore):
+def test_source_and_campaign_are_those_with_which_the_visit_began(store: Store):
     noon = at("2026-05-04 12:00")
     add(
         store,
@@ -368,7 +369,7 @@ def test_source_and_campaign_are_those_with_which_the_visit_began(store: SQLiteS
 # --- who is counted, and when ----------------------------------------------------------------------------------------------
 
 
-def test_bots_are_left_out_of_every_figure_but_their_own(store: SQLiteStore):
+def test_bots_are_left_out_of_every_figure_but_their_own(store: Store):
     noon = at("2026-05-04 12:00")
     add(
         store,
@@ -386,25 +387,25 @@ def test_bots_are_left_out_of_every_figure_but_their_own(store: SQLiteStore):
     assert values(figures(store, "2026-05-04", by="bot")) == {"search": (1, 2, 1, 2)}
 
 
-def test_a_bot_under_a_persons_pseudonym_does_not_bridge_two_visits(store: SQLiteStore):
+def test_a_bot_under_a_persons_pseudonym_does_not_bridge_two_visits(store: Store):
     noon = at("2026-05-04 12:00")
     add(store, [hit(noon), hit(noon + HALF_HOUR, agent=BOT), hit(noon + HALF_HOUR + 1)])
     assert figures(store, "2026-05-04").visits == 2
 
 
-def test_both_days_of_a_period_are_included(store: SQLiteStore):
+def test_both_days_of_a_period_are_included(store: Store):
     add(store, [hit(at(f"2026-05-{day:02d} {clock}")) for day in range(1, 10) for clock in ("00:00", "23:59:59.999")])
     assert figures(store, "2026-05-03", "2026-05-05").page_views == 6
     assert figures(store, "2026-05-03").page_views == 2
     assert set(values(figures(store, "2026-05-03", "2026-05-05", by="day"))) == {"2026-05-03", "2026-05-04", "2026-05-05"}
 
 
-def test_a_period_is_told_as_it_was_asked_for(store: SQLiteStore):
+def test_a_period_is_told_as_it_was_asked_for(store: Store):
     found = figures(store, "2026-05-03", "2026-05-05")
     assert (found.first, found.last) == ("2026-05-03", "2026-05-05")
 
 
-def test_nothing_stored_gives_nothing(store: SQLiteStore):
+def test_nothing_stored_gives_nothing(store: Store):
     for by in (None, *DIMENSIONS):
         found = figures(store, "2026-05-03", by=by)
         assert (found.visitors, found.visits, found.page_views, found.bounce_rate, found.visit_seconds, found.rows) == (
@@ -417,12 +418,12 @@ def test_nothing_stored_gives_nothing(store: SQLiteStore):
         )
 
 
-def test_a_period_that_ends_before_it_begins_has_nothing(store: SQLiteStore):
+def test_a_period_that_ends_before_it_begins_has_nothing(store: Store):
     add(store, [hit(at("2026-05-04 12:00"))])
     assert figures(store, "2026-05-05", "2026-05-03").visits == 0
 
 
-def test_where_visitors_are_not_declared_pages_are_counted_all_the_same(store: SQLiteStore):
+def test_where_visitors_are_not_declared_pages_are_counted_all_the_same(store: Store):
     add(store, [hit(at("2026-05-04 12:00"), visitor=None, page=page) for page in ("/a", "/a", "/b")])
     found = figures(store, "2026-05-04", by="page")
     assert (found.visitors, found.visits, found.page_views) == (0, 0, 3)
@@ -432,7 +433,7 @@ def test_where_visitors_are_not_declared_pages_are_counted_all_the_same(store: S
 # --- rows ------------------------------------------------------------------------------------------------------------------
 
 
-def test_rows_come_by_visitors_then_visits_then_hits_then_name(store: SQLiteStore):
+def test_rows_come_by_visitors_then_visits_then_hits_then_name(store: Store):
     for seed in (5, 6):
         add(store, awkward_hits(seed, UTC, "2026-05-04 00:00"))
     for by in set(DIMENSIONS) - {"day", "hour"}:
@@ -441,7 +442,7 @@ def test_rows_come_by_visitors_then_visits_then_hits_then_name(store: SQLiteStor
 
 
 @pytest.mark.parametrize("by", ["day", "hour"])
-def test_days_and_hours_come_in_their_order(store: SQLiteStore, by: str):
+def test_days_and_hours_come_in_their_order(store: Store, by: str):
     add(store, awkward_hits(7, UTC, "2026-05-04 00:00"))
     rows = [row.value for row in figures(store, "2026-05-04", "2026-05-08", by=by).rows]
     assert rows == sorted(rows)
@@ -449,7 +450,7 @@ def test_days_and_hours_come_in_their_order(store: SQLiteStore, by: str):
 
 
 @pytest.mark.parametrize("by", ["", "visitor", "Page", "page; DROP TABLE hit", "page' OR '1'='1", "hits.time"])
-def test_an_unknown_dimension_is_refused_by_name(store: SQLiteStore, by: str):
+def test_an_unknown_dimension_is_refused_by_name(store: Store, by: str):
     if by:
         with pytest.raises(ValueError, match="is not a dimension; known are entry"):
             figures(store, "2026-05-04", by=by)
@@ -460,26 +461,26 @@ def test_an_unknown_dimension_is_refused_by_name(store: SQLiteStore, by: str):
 # --- hours and daylight saving ---------------------------------------------------------------------------------------------
 
 
-def test_the_hour_that_comes_twice_counts_both_times(store: SQLiteStore):
+def test_the_hour_that_comes_twice_counts_both_times(store: Store):
     begin = at("2026-10-25 00:00", COPENHAGEN)
     add(store, [hit(begin + n * HOUR, visitor=n, zone=COPENHAGEN) for n in range(25)])
     rows = values(figures(store, "2026-10-25", zone=COPENHAGEN, by="hour"))
     assert {hour: counts[3] for hour, counts in rows.items()} == {f"{hour:02d}": 2 if hour == 2 else 1 for hour in range(24)}
 
 
-def test_the_hour_that_does_not_come_is_missing(store: SQLiteStore):
+def test_the_hour_that_does_not_come_is_missing(store: Store):
     begin = at("2026-03-29 00:00", COPENHAGEN)
     add(store, [hit(begin + n * HOUR, visitor=n, zone=COPENHAGEN) for n in range(23)])
     assert set(values(figures(store, "2026-03-29", zone=COPENHAGEN, by="hour"))) == {f"{hour:02d}" for hour in range(24)} - {"02"}
 
 
-def test_the_clock_changes_at_its_very_millisecond(store: SQLiteStore):
+def test_the_clock_changes_at_its_very_millisecond(store: Store):
     change = at("2026-03-29 01:00", UTC)
     add(store, [hit(change - 1, zone=COPENHAGEN), hit(change, visitor=2, zone=COPENHAGEN)])
     assert list(values(figures(store, "2026-03-29", zone=COPENHAGEN, by="hour"))) == ["01", "03"]
 
 
-def test_hours_are_right_on_both_sides_of_several_changes(store: SQLiteStore):
+def test_hours_are_right_on_both_sides_of_several_changes(store: Store):
     instants = [at(f"20{year}-{month:02d}-15 12:30", NEW_YORK) for year in range(24, 30) for month in range(1, 13)]
     add(store, [hit(instant, visitor=n, zone=NEW_YORK) for n, instant in enumerate(instants)])
     assert list(values(figures(store, "2024-01-01", "2029-12-31", zone=NEW_YORK, by="hour"))) == ["12"]
@@ -498,7 +499,7 @@ def test_the_clock_of_any_zone_is_followed(name: str):
         assert timedelta(milliseconds=offset) == local(instant, zone).utcoffset()
 
 
-def test_a_century_by_the_hour_is_no_trouble(store: SQLiteStore):
+def test_a_century_by_the_hour_is_no_trouble(store: Store):
     add(store, [hit(at("2026-05-04 12:00", COPENHAGEN), zone=COPENHAGEN)])
     began = time.perf_counter()
     assert list(values(figures(store, "1950-01-01", "2099-12-31", zone=COPENHAGEN, by="hour"))) == ["12"]

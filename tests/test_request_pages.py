@@ -25,9 +25,9 @@ from privacy_middleware.mail import Mail
 from privacy_middleware.rights import outbox, requests
 from privacy_middleware.site import requests as request_pages
 from privacy_middleware.sources import Erased
-from privacy_middleware.store.sqlite import SQLiteStore
 
 from .conftest import FIREFOX, hits, query
+from .databases import make_store
 from .requesting import ANNA, OTTO, SECRET, Source, amount, graves
 from .test_recorder import Clock, until, write_lock
 from .test_site import text_of
@@ -108,7 +108,7 @@ class Site:
 
     def all_mails(self) -> list[Mail]:
         """Those that wait, and those that were sent."""
-        store = SQLiteStore(self.database)
+        store = make_store(self.database)
         store.open_to_read()
         try:
             waiting = [outbox.read(store, self.privacy.keys.vault, mail) for mail in outbox.find(store)]

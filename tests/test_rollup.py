@@ -21,9 +21,10 @@ from privacy_middleware.statistics.filters import Filters, Only
 from privacy_middleware.statistics.goals import BETWEEN, marks
 from privacy_middleware.statistics.rollup import DIMENSIONS, OPEN, PURGED, Terms, bounded, days_of_month, month_of
 from privacy_middleware.store import statistics_queries as queries
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 from privacy_middleware.store.statistics_queries import OTHER
 
+from .databases import make_store
 from .test_reports import (
     BOT,
     HALF_HOUR,
@@ -48,24 +49,24 @@ LATER = 2**20
 
 
 @pytest.fixture
-def store() -> Iterator[SQLiteStore]:
-    store = SQLiteStore(Path("privacy.db"))
+def store() -> Iterator[Store]:
+    store = make_store()
     store.open()
     yield store
     store.close()
 
 
-def close(store: SQLiteStore, terms: Terms = ALL, *, today: int = LATER) -> None:
+def close(store: Store, terms: Terms = ALL, *, today: int = LATER) -> None:
     for day in bookkeeper.days_to_close(store, today=today, kept=0):
         bookkeeper.close_day(store, day, terms, now=0)
     bookkeeper.close_months(store, terms, today=today)
 
 
-def kept(store: SQLiteStore) -> list[dict[str, Any]]:
+def kept(store: Store) -> list[dict[str, Any]]:
     return store.rows("SELECT * FROM rollup ORDER BY dimension, day, value")
 
 
-def monthly(store: SQLiteStore) -> list[dict[str, Any]]:
+def monthly(store: Store) -> list[dict[str, Any]]:
     return store.rows("SELECT * FROM monthly ORDER BY dimension, month, value")
 
 
@@ -74,7 +75,7 @@ def some(visitors: int, *, day: int = DAY, start: int = 0, **facts: Any) -> list
     return [hit(noon + n, visitor=start + n, **facts) for n in range(1, visitors + 1)]
 
 
-def row(store: SQLiteStore, dimension: str, value: str, *, fewest: int = 1, first: int = DAY, last: int = DAY) -> reports.Row | None:
+def row(store: Store, dimension: str, value: str, *, fewest: int = 1, first: int = DAY, last: int = DAY) -> reports.Row | None:
     return next((one for one in reports.rows(store, dimension, first=first, last=last, fewest=fewest) if one.value == value), None)
 
 
@@ -83,7 +84,7 @@ def row(store: SQLiteStore, dimension: str, value: str, *, fewest: int = 1, firs
 
 @pytest.mark.parametrize("hits_a_part", [1, 7, 40, 10**6])
 def test_in_however_many_parts_a_day_is_counted_the_figures_are_the_same(
-    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, hits_a_part: int
+    store: Store, monkeypatch: pytest.MonkeyPatch, hits_a_part: int
 ) -> None:
     hits = awkward_hits(7, COPENHAGEN, "2026-03-28 00:00")
     add(store, hits)
@@ -118,7 +119,7 @@ def test_every_figure_of_any_traffic_is_what_plain_python_counts(drawn: list[tup
     ]
     path = Path("drawn.db")
     path.unlink(missing_ok=True)
-    store = SQLiteStore(path)
+    store = make_store(path)
     store.open()
     try:
         add(store, hits)
@@ -136,7 +137,7 @@ def test_every_figure_of_any_traffic_is_what_plain_python_counts(drawn: list[tup
 
 
 @pytest.mark.parametrize("seed", [4, 5])
-def test_bounces_and_seconds_of_a_value_are_those_of_the_visits_that_have_it(store: SQLiteStore, seed: int) -> None:
+def test_bounces_and_seconds_of_a_value_are_those_of_the_visits_that_have_it(store: Store, seed: int) -> None:
     hits = awkward_hits(seed, COPENHAGEN, "2026-03-28 00:00")
     add(store, hits)
     close(store, Terms(COPENHAGEN, 1))
@@ -158,7 +159,7 @@ def test_bounces_and_seconds_of_a_value_are_those_of_the_visits_that_have_it(sto
 @pytest.mark.parametrize(
     "by", ["page", "entry", "exit", "source", "medium", "country", "browser", "os", "download", "status", "kind", "hour", "goal"]
 )
-def test_a_filtered_week_is_what_plain_python_counts_of_its_visits(store: SQLiteStore, by: str) -> None:
+def test_a_filtered_week_is_what_plain_python_counts_of_its_visits(store: Store, by: str) -> None:
     monday = DAY
     hits = [one for seed in range(4) for one in awkward_hits(seed, UTC, f"2026-05-{4 + seed:02d} 12:00")]
     add(store, [one for one in hits if one.day < monday + 7])
@@ -185,7 +186,7 @@ def test_a_filtered_week_is_what_plain_python_counts_of_its_visits(store: SQLite
         assert found.total.visitors == len({(visit[0].day, visit[0].visitor) for visit in mine})
 
 
-def test_to_close_a_day_again_gives_the_same_rows(store: SQLiteStore) -> None:
+def test_to_close_a_day_again_gives_the_same_rows(store: Store) -> None:
     add(store, awkward_hits(8, UTC, "2026-05-04 00:00"))
     close(store, THREE)
     before = kept(store), monthly(store)
@@ -195,7 +196,7 @@ def test_to_close_a_day_again_gives_the_same_rows(store: SQLiteStore) -> None:
     assert (kept(store), monthly(store)) == before
 
 
-def test_hits_that_come_late_reopen_their_day(store: SQLiteStore) -> None:
+def test_hits_that_come_late_reopen_their_day(store: Store) -> None:
     add(store, some(5))
     close(store)
     assert bookkeeper.days_to_close(store, today=LATER, kept=0) == []
@@ -205,7 +206,7 @@ def test_hits_that_come_late_reopen_their_day(store: SQLiteStore) -> None:
     assert reports.totals(store, first=DAY, last=DAY, fewest=1).visitors == 7
 
 
-def test_a_day_whose_hits_are_purged_is_added_to_and_its_new_hits_go_at_once(store: SQLiteStore) -> None:
+def test_a_day_whose_hits_are_purged_is_added_to_and_its_new_hits_go_at_once(store: Store) -> None:
     add(store, some(5, page="/a"))
     close(store)
     list(store.purge(before=DAY + 1))
@@ -223,7 +224,7 @@ def test_a_day_whose_hits_are_purged_is_added_to_and_its_new_hits_go_at_once(sto
 # --- open days -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_day_that_goes_on_is_counted_again_only_if_it_has_changed(store: SQLiteStore) -> None:
+def test_a_day_that_goes_on_is_counted_again_only_if_it_has_changed(store: Store) -> None:
     now = DAY * 86_400_000 + 80_000_000
     add(store, some(6))
     bookkeeper.count_open_days(store, ALL, now=now)
@@ -240,7 +241,7 @@ def test_a_day_that_goes_on_is_counted_again_only_if_it_has_changed(store: SQLit
     }
 
 
-def test_what_a_visitor_erases_is_in_no_figure_any_more_before_anybody_looks(store: SQLiteStore) -> None:
+def test_what_a_visitor_erases_is_in_no_figure_any_more_before_anybody_looks(store: Store) -> None:
     add(store, [*some(3), *some(1, start=77, page="/canary")])
     bookkeeper.count_open_days(store, ALL, now=DAY * 86_400_000 + 80_000_000)
     assert row(store, "page", "/canary")
@@ -251,7 +252,7 @@ def test_what_a_visitor_erases_is_in_no_figure_any_more_before_anybody_looks(sto
     assert reports.totals(store, first=DAY, last=DAY, fewest=1).visitors == 3
 
 
-def test_a_day_is_not_closed_while_its_salt_lives(store: SQLiteStore) -> None:
+def test_a_day_is_not_closed_while_its_salt_lives(store: Store) -> None:
     add(store, some(3))
     store.salt(DAY, bytes(32))
     assert bookkeeper.days_to_close(store, today=DAY + 2, kept=0) == []
@@ -260,7 +261,7 @@ def test_a_day_is_not_closed_while_its_salt_lives(store: SQLiteStore) -> None:
     assert bookkeeper.days_to_close(store, today=DAY + 2, kept=0) == [DAY]
 
 
-def test_a_day_whose_visits_are_about_to_be_purged_is_closed_though_its_salt_lives(store: SQLiteStore) -> None:
+def test_a_day_whose_visits_are_about_to_be_purged_is_closed_though_its_salt_lives(store: Store) -> None:
     add(store, some(3))
     store.salt(DAY, bytes(32))
     assert bookkeeper.days_to_close(store, today=DAY + 1, kept=DAY + 1) == [DAY]
@@ -269,7 +270,7 @@ def test_a_day_whose_visits_are_about_to_be_purged_is_closed_though_its_salt_liv
 # --- bounds and months -----------------------------------------------------------------------------------------------------
 
 
-def test_of_a_dimension_the_largest_values_are_kept_and_the_rest_together(store: SQLiteStore) -> None:
+def test_of_a_dimension_the_largest_values_are_kept_and_the_rest_together(store: Store) -> None:
     hits = [one for page in range(rollup.MOST_VALUES + 50) for one in some(1 + (page < 10), start=1000 * page, page=f"/{page:03d}")]
     add(store, hits)
     close(store)
@@ -279,7 +280,7 @@ def test_of_a_dimension_the_largest_values_are_kept_and_the_rest_together(store:
     assert sum(one["page_views"] for one in found.values()) == len(hits)
 
 
-def test_rows_do_not_grow_with_hits(store: SQLiteStore) -> None:
+def test_rows_do_not_grow_with_hits(store: Store) -> None:
     for visitors, page_count in ((300, 300), (3000, 3000)):
         add(store, [one for page in range(page_count) for one in some(visitors // page_count, start=7 * page, page=f"/{page}")])
         close(store)
@@ -296,7 +297,7 @@ def test_putting_together_loses_no_amount() -> None:
         ]
 
 
-def test_a_month_is_the_sum_of_its_days(store: SQLiteStore) -> None:
+def test_a_month_is_the_sum_of_its_days(store: Store) -> None:
     hits = [one for n in range(40) for one in some(3 + n % 4, day=DAY - 10 + n, page=f"/{n % 3}", start=1000 * n)]
     add(store, hits)
     close(store)
@@ -314,7 +315,7 @@ def test_months_follow_one_another_without_a_gap(month: int) -> None:
     assert days_of_month(month + 1)[0] == last + 1
 
 
-def test_any_period_is_cut_into_months_and_days_that_hold_each_day_once(store: SQLiteStore) -> None:
+def test_any_period_is_cut_into_months_and_days_that_hold_each_day_once(store: Store) -> None:
     add(store, [one for n in range(0, 130, 3) for one in some(1, day=DAY - 60 + n)])
     close(store)
     draw = random.Random(3)
@@ -327,7 +328,7 @@ def test_any_period_is_cut_into_months_and_days_that_hold_each_day_once(store: S
         assert sorted(held) == list(range(first, last + 1))
 
 
-def test_a_month_that_is_added_to_is_summed_up_again(store: SQLiteStore) -> None:
+def test_a_month_that_is_added_to_is_summed_up_again(store: Store) -> None:
     add(store, some(5))
     close(store)
     add(store, some(4, start=50))
@@ -339,7 +340,7 @@ def test_a_month_that_is_added_to_is_summed_up_again(store: SQLiteStore) -> None
 # --- what is kept of few ---------------------------------------------------------------------------------------------------
 
 
-def test_what_few_have_in_common_goes_with_their_visits(store: SQLiteStore) -> None:
+def test_what_few_have_in_common_goes_with_their_visits(store: Store) -> None:
     add(store, [*some(9, page="/common"), *some(2, start=50, page="/canary")])
     close(store, THREE)
     store.checkpoint()
@@ -351,7 +352,7 @@ def test_what_few_have_in_common_goes_with_their_visits(store: SQLiteStore) -> N
     assert found == {OTHER: 11}  # two alone would show in the total: the larger one stands with them
 
 
-def test_what_is_enough_in_its_month_is_shown_when_the_month_is_over(store: SQLiteStore) -> None:
+def test_what_is_enough_in_its_month_is_shown_when_the_month_is_over(store: Store) -> None:
     first, last = days_of_month(month_of(DAY))
     add(store, [one for day in range(first, last + 1) for one in (*some(9, day=day), *some(1, day=day, start=90, page="/slow"))])
     close(store, THREE, today=last)
@@ -362,7 +363,7 @@ def test_what_is_enough_in_its_month_is_shown_when_the_month_is_over(store: SQLi
     assert found == {"/": 9 * (last - first + 1), "/slow": last - first + 1}
 
 
-def test_with_another_number_it_is_decided_anew_what_is_shown(store: SQLiteStore) -> None:
+def test_with_another_number_it_is_decided_anew_what_is_shown(store: Store) -> None:
     add(store, [*some(20, page="/many"), *some(4, start=50, page="/four"), *some(5, start=70, page="/five")])
     for fewest, shown in ((3, {"/many", "/four", "/five"}), (5, {"/many", OTHER}), (3, {"/many", "/four", "/five"})):
         bookkeeper.count_all(store, Terms(UTC, fewest), now=(DAY + 60) * 86_400_000, retention_days=3660)
@@ -390,7 +391,7 @@ def expected_funnel(hits: Sequence[Request], steps: Sequence[str]) -> list[int]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_goals_and_funnels_are_what_plain_python_counts(store: SQLiteStore, seed: int) -> None:
+def test_goals_and_funnels_are_what_plain_python_counts(store: Store, seed: int) -> None:
     draw = random.Random(seed)
     hits = []
     for visitor in range(1, 15):
@@ -420,7 +421,7 @@ def test_goals_and_funnels_are_what_plain_python_counts(store: SQLiteStore, seed
 FORM = '[[forms]]\nname = "contact"\npath = "/contact"\npurpose = "answer"\nretention_days = 9\naccepted = ["303"]\n[forms.fields]\nname = "keep"\n'
 
 
-def test_a_form_is_a_goal_when_the_app_accepts_it(store: SQLiteStore) -> None:
+def test_a_form_is_a_goal_when_the_app_accepts_it(store: Store) -> None:
     import tomllib
 
     declared = load_declaration(tomllib.loads('[[goals]]\nname = "asked"\nwhen = "form:contact"\n' + FORM))

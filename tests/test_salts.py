@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 
 from .conftest import query
+from .databases import make_store
 from .test_recorder import IDENTITY, Clock, count_days, make_app, make_recorder, script, visit, visitors, work, write_lock
 
 ADDRESS, AGENT = "198.51.100.233", "Mozilla/5.0 (Canary; rv:1.2.3) QuiteUnusual/4.5"
@@ -35,9 +36,9 @@ def salt_of(day: int) -> bytes:
 
 
 @pytest.fixture
-def other_connection() -> Iterator[SQLiteStore]:
+def other_connection() -> Iterator[Store]:
     """Another process on the same database, which keeps the journal from being removed."""
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open()
     yield store
     store.close()
@@ -87,7 +88,7 @@ def test_a_salt_is_destroyed_under_load() -> None:
     assert where(salt) == []
 
 
-def test_a_salt_is_destroyed_while_other_processes_are_connected(other_connection: SQLiteStore) -> None:
+def test_a_salt_is_destroyed_while_other_processes_are_connected(other_connection: Store) -> None:
     clock = Clock()
     recorder = make_recorder(clock=clock)
     visit(recorder)
@@ -99,7 +100,7 @@ def test_a_salt_is_destroyed_while_other_processes_are_connected(other_connectio
     assert where(salt) == []
 
 
-def test_a_reader_in_the_way_only_delays_the_destruction(other_connection: SQLiteStore) -> None:
+def test_a_reader_in_the_way_only_delays_the_destruction(other_connection: Store) -> None:
     clock = Clock()
     recorder = make_recorder(clock=clock)
     visit(recorder)
@@ -128,7 +129,7 @@ def test_a_writer_in_the_way_only_delays_the_destruction() -> None:
     assert where(salt) == []
 
 
-def test_a_salt_that_another_process_deleted_before_it_died_is_destroyed_too(other_connection: SQLiteStore) -> None:
+def test_a_salt_that_another_process_deleted_before_it_died_is_destroyed_too(other_connection: Store) -> None:
     clock = Clock()
     recorder = make_recorder(clock=clock)
     visit(recorder)

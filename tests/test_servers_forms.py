@@ -16,10 +16,10 @@ import pytest
 from privacy_middleware.record import submissions
 from privacy_middleware.record.intake import absorb
 from privacy_middleware.record.spool import Spool
-from privacy_middleware.store.sqlite import SQLiteStore
 from privacy_middleware.vault import Vault
 
 from .conftest import FIREFOX
+from .databases import make_store
 from .serving import Server, serving
 
 SECRET = "the-secret-of-these-tests-which-is-long-enough"
@@ -53,7 +53,7 @@ def send_forms(port: int, names: list[str], accepted: list[str], stop: threading
 def kept() -> Counter[str]:
     """Who is in the database and in the spool together."""
     vault = Vault([SECRET])
-    store = SQLiteStore(Path("privacy.db"))
+    store = make_store()
     store.open()
     try:
         while absorb(store, Spool(store.path), vault):

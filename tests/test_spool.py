@@ -15,10 +15,11 @@ from privacy_middleware.errors import KeyMissing, VaultError
 from privacy_middleware.record.intake import absorb
 from privacy_middleware.record.spool import Spool, openable
 from privacy_middleware.record.submissions import Submission, find, read
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 from privacy_middleware.vault import Vault
 
 from .conftest import query
+from .databases import make_store
 from .test_recorder import ROOT, script, until
 from .test_submissions import ANNA, EVER, OTTO, TIME, put, spellings, submission
 
@@ -37,8 +38,8 @@ def spool() -> Spool:
 
 
 @pytest.fixture
-def store() -> Iterator[SQLiteStore]:
-    store = SQLiteStore(Path("privacy.db"))
+def store() -> Iterator[Store]:
+    store = make_store()
     store.open()
     yield store
     store.close()
@@ -130,7 +131,7 @@ def test_a_process_that_is_killed_in_the_middle_leaves_files_that_are_complete_o
     assert all(spool.open(vault, path).email == OTTO for path in waiting)
 
 
-def test_what_a_killed_process_has_begun_is_never_taken_for_a_submission(spool: Spool, vault: Vault, store: SQLiteStore) -> None:
+def test_what_a_killed_process_has_begun_is_never_taken_for_a_submission(spool: Spool, vault: Vault, store: Store) -> None:
     [sent] = fill(spool, vault)
     [path] = spool.waiting()
     for length in (0, 5, 8, 20, len(path.read_bytes()) - 1, len(path.read_bytes())):
@@ -141,7 +142,7 @@ def test_what_a_killed_process_has_begun_is_never_taken_for_a_submission(spool: 
     assert stored() == 1
 
 
-def test_drafts_are_cleared_once_they_are_old(spool: Spool, vault: Vault, store: SQLiteStore) -> None:
+def test_drafts_are_cleared_once_they_are_old(spool: Spool, vault: Vault, store: Store) -> None:
     fill(spool, vault)
     old, young = FOLDER / "00.draft", FOLDER / "01.draft"
     for draft in (old, young):
@@ -151,7 +152,7 @@ def test_drafts_are_cleared_once_they_are_old(spool: Spool, vault: Vault, store:
     assert (old.exists(), young.exists()) == (False, True)
 
 
-def test_what_does_not_belong_there_is_left_alone(spool: Spool, vault: Vault, store: SQLiteStore) -> None:
+def test_what_does_not_belong_there_is_left_alone(spool: Spool, vault: Vault, store: Store) -> None:
     fill(spool, vault)
     (FOLDER / "README").write_text("by hand")
     (FOLDER / "folder.sealed").mkdir()
@@ -257,7 +258,7 @@ def test_what_another_version_has_written_is_a_vault_error_that_names_the_file(c
         spool.open(vault, path)
 
 
-def test_what_cannot_be_opened_is_never_deleted_and_stops_no_other(spool: Spool, vault: Vault, store: SQLiteStore) -> None:
+def test_what_cannot_be_opened_is_never_deleted_and_stops_no_other(spool: Spool, vault: Vault, store: Store) -> None:
     fill(spool, Vault([OLD]), 2)
     fill(spool, vault, 3)
     (FOLDER / f"x{'0' * 32}.sealed").write_bytes(b"garbage")
@@ -272,7 +273,7 @@ def test_what_cannot_be_opened_is_never_deleted_and_stops_no_other(spool: Spool,
     assert absorb(store, spool, Vault([NEW, OLD])) == 2
 
 
-def test_while_the_index_is_sealed_under_a_key_that_is_not_given_it_stays(spool: Spool, vault: Vault, store: SQLiteStore) -> None:
+def test_while_the_index_is_sealed_under_a_key_that_is_not_given_it_stays(spool: Spool, vault: Vault, store: Store) -> None:
     put(store, Vault([OLD]), submission(OTTO))
     fill(spool, vault)
     assert absorb(store, spool, vault) == 0
@@ -283,7 +284,7 @@ def test_while_the_index_is_sealed_under_a_key_that_is_not_given_it_stays(spool:
 # --- taking in -------------------------------------------------------------------------------------------------------------
 
 
-def test_taking_in_moves_each_into_the_database_and_empties_the_spool(spool: Spool, vault: Vault, store: SQLiteStore) -> None:
+def test_taking_in_moves_each_into_the_database_and_empties_the_spool(spool: Spool, vault: Vault, store: Store) -> None:
     sent = [*fill(spool, vault, 3), *fill(spool, vault, 2, email="")]
     assert absorb(store, spool, vault) == 5
     assert list(FOLDER.iterdir()) == []
@@ -296,7 +297,7 @@ def test_taking_in_moves_each_into_the_database_and_empties_the_spool(spool: Spo
         assert read(store, vault, each) == (expected.time if expected.email else None, expected.values)
 
 
-def test_what_the_database_has_already_is_not_stored_again(spool: Spool, vault: Vault, store: SQLiteStore) -> None:
+def test_what_the_database_has_already_is_not_stored_again(spool: Spool, vault: Vault, store: Store) -> None:
     """As after kill -9 between the commit and the removal of the file."""
     sent = fill(spool, vault, 2)
     put(store, vault, *sent)
@@ -310,7 +311,7 @@ def test_two_processes_that_take_in_at_once_store_each_exactly_once(spool: Spool
     sent = fill(spool, vault, 60)
     code = f"""
         from tests.test_spool import *
-        store = SQLiteStore(Path("privacy.db"))
+        store = make_store()
         store.open()
         Path(f"ready-{{os.getpid()}}").touch()
         until(Path("go").exists)
@@ -332,7 +333,7 @@ def test_two_processes_that_take_in_at_once_store_each_exactly_once(spool: Spool
     assert len(query("SELECT * FROM subject")) == 1
 
 
-def test_a_file_that_another_process_was_faster_with_is_passed_over(spool: Spool, vault: Vault, store: SQLiteStore) -> None:
+def test_a_file_that_another_process_was_faster_with_is_passed_over(spool: Spool, vault: Vault, store: Store) -> None:
     fill(spool, vault, 4)
     found = openable(spool, vault)
     next(found)
@@ -349,7 +350,7 @@ def test_removing_what_is_removed_already_does_nothing(spool: Spool, vault: Vaul
     assert spool.waiting() == []
 
 
-def test_what_is_past_its_retention_is_deleted_whether_it_can_be_opened_or_not(spool: Spool, vault: Vault, store: SQLiteStore) -> None:
+def test_what_is_past_its_retention_is_deleted_whether_it_can_be_opened_or_not(spool: Spool, vault: Vault, store: Store) -> None:
     """Also one that was put back from a copy, or that is sealed under a key that is gone."""
     spool.add(vault, submission(expires=20_700))
     spool.add(Vault([OLD]), submission(expires=20_700))
@@ -358,6 +359,6 @@ def test_what_is_past_its_retention_is_deleted_whether_it_can_be_opened_or_not(s
     assert list(FOLDER.iterdir()) == []
 
 
-def test_a_large_spool_is_taken_in_a_part_at_a_time(spool: Spool, vault: Vault, store: SQLiteStore) -> None:
+def test_a_large_spool_is_taken_in_a_part_at_a_time(spool: Spool, vault: Vault, store: Store) -> None:
     fill(spool, vault, 130)
     assert [absorb(store, spool, vault) for _ in range(3)] == [100, 30, 0]

@@ -19,9 +19,9 @@ from privacy_middleware.settings import load_settings
 from privacy_middleware.statement.facts import facts_of
 from privacy_middleware.statement.section import plain_text
 from privacy_middleware.statement.text import OWNER_COOKIE_HOURS, write_statement
-from privacy_middleware.store.sqlite import SQLiteStore
 
 from .conftest import hits
+from .databases import make_store
 from .test_asgi import BROWSER, HOSTS, http_scope, run
 
 TITLES = [
@@ -140,7 +140,7 @@ def test_the_salt_lives_as_long_as_the_statement_says() -> None:
     now = 1_800_000_000.0
     found, _ = load_settings({}, {})
     recorder = Recorder(
-        SQLiteStore(found.database_path), rules=rules_of(found, Declaration()), zone=found.zone, retention_days=30, clock=lambda: now
+        make_store(found.database_path), rules=rules_of(found, Declaration()), zone=found.zone, retention_days=30, clock=lambda: now
     )
     lives = []
     for day in range(4):

@@ -2,9 +2,7 @@
 
 import base64
 import quopri
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,10 +25,11 @@ from privacy_middleware.record.submissions import (
     root_key,
 )
 from privacy_middleware.rights.audit import note
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 from privacy_middleware.vault import Vault, normalise_email
 
 from .conftest import query
+from .databases import change, make_store
 
 OLD, NEW = "old-secret-" * 4, "new-secret-" * 4
 DAY = 20_600
@@ -46,8 +45,8 @@ def vault() -> Vault:
 
 
 @pytest.fixture
-def store() -> Iterator[SQLiteStore]:
-    store = SQLiteStore(Path("privacy.db"))
+def store() -> Iterator[Store]:
+    store = make_store()
     store.open()
     yield store
     store.close()
@@ -62,7 +61,7 @@ def submission(email: str = ANNA, *, message: Any = "canary message", **more: An
     return Submission(**(facts | more))
 
 
-def put(store: SQLiteStore, vault: Vault, *several: Submission) -> list[Stored]:
+def put(store: Store, vault: Vault, *several: Submission) -> list[Stored]:
     """Store them; returns what is known of each."""
     with store.transaction():
         for each in several:
@@ -76,19 +75,15 @@ def form(name: str = "contact", *, retention_days: int = 30) -> Form:
     return Form(name=name, path=f"/{name}", purpose="answer", retention_days=retention_days, fields=fields)
 
 
-def change(sql: str, *values: Any) -> int:
-    """Change the database with a connection of one's own, as somebody who has the file can."""
-    with closing(sqlite3.connect("privacy.db")) as connection, connection:
-        return connection.execute(sql, values).rowcount
-
-
 def swap(table: str, column: str, key: str, one: Any, other: Any) -> None:
     """Swap a column of two rows."""
-    with closing(sqlite3.connect("privacy.db")) as connection, connection:
-        fetch = f"SELECT {column} FROM {table} WHERE {key}"
-        (a,), (b,) = connection.execute(fetch, one).fetchone(), connection.execute(fetch, other).fetchone()
-        connection.execute(f"UPDATE {table} SET {column} = ? WHERE {key}", (b, *one))
-        connection.execute(f"UPDATE {table} SET {column} = ? WHERE {key}", (a, *other))
+    conditions = [key.replace("?", ":v0", 1).replace("?", ":v1", 1)] * 2
+    values = [{f"v{number}": value for number, value in enumerate(which)} for which in (one, other)]
+    a, b = (
+        query(f"SELECT {column} FROM {table} WHERE {where}", **bound)[0][column] for where, bound in zip(conditions, values, strict=True)
+    )
+    change(f"UPDATE {table} SET {column} = ? WHERE {key}", b, *one)
+    change(f"UPDATE {table} SET {column} = ? WHERE {key}", a, *other)
 
 
 def files() -> bytes:
@@ -116,7 +111,7 @@ def spellings(text: str) -> set[bytes]:
 # --- whose they are --------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_stored_comes_out_as_it_was(store: SQLiteStore, vault: Vault) -> None:
+def test_what_was_stored_comes_out_as_it_was(store: Store, vault: Vault) -> None:
     values = {
         "message": ["a", "b\n\0=ü😀"],
         "email": [ANNA],
@@ -128,7 +123,7 @@ def test_what_was_stored_comes_out_as_it_was(store: SQLiteStore, vault: Vault) -
     assert read(store, vault, stored) == (TIME, values)
 
 
-def test_what_is_known_of_it_without_a_key_is_as_it_was_sent(store: SQLiteStore, vault: Vault) -> None:
+def test_what_is_known_of_it_without_a_key_is_as_it_was_sent(store: Store, vault: Vault) -> None:
     sent = submission(visitor=-(2**63), outcome="invalid")
     [stored] = put(store, vault, sent)
     known = (stored.id, stored.form, stored.purpose, stored.day, stored.expires, stored.outcome, stored.statement, stored.visitor)
@@ -136,33 +131,33 @@ def test_what_is_known_of_it_without_a_key_is_as_it_was_sent(store: SQLiteStore,
     assert stored.answered is None
 
 
-def test_submissions_of_one_person_share_a_subject(store: SQLiteStore, vault: Vault) -> None:
+def test_submissions_of_one_person_share_a_subject(store: Store, vault: Vault) -> None:
     spellings_of_one = ["anna@example.org", "ANNA@Example.org", " anna@EXAMPLE.org\n"]
     stored = put(store, vault, *(submission(spelling) for spelling in spellings_of_one), submission("anna@example.org", form="newsletter"))
     assert len({each.subject for each in stored}) == 1
     assert [len(query(f"SELECT * FROM {table}")) for table in ("subject", "submission")] == [1, 4]
 
 
-def test_submissions_of_two_people_have_subjects_of_their_own(store: SQLiteStore, vault: Vault) -> None:
+def test_submissions_of_two_people_have_subjects_of_their_own(store: Store, vault: Vault) -> None:
     anna, otto = put(store, vault, submission(ANNA), submission(OTTO))
     assert anna.subject != otto.subject
     assert len({row["sealed"] for row in query("SELECT sealed FROM subject")}) == 2
 
 
-def test_anonymous_submissions_never_share_a_subject(store: SQLiteStore, vault: Vault) -> None:
+def test_anonymous_submissions_never_share_a_subject(store: Store, vault: Vault) -> None:
     stored = put(store, vault, *(submission("") for _ in range(5)), submission(ANNA))
     assert len({each.subject for each in stored}) == 6
     assert [row["lookup"] for row in query("SELECT lookup FROM subject WHERE lookup IS NOT NULL")] != []
     assert len(query("SELECT * FROM subject WHERE lookup IS NULL")) == 5
 
 
-def test_an_anonymous_submission_has_no_time(store: SQLiteStore, vault: Vault) -> None:
+def test_an_anonymous_submission_has_no_time(store: Store, vault: Vault) -> None:
     [stored] = put(store, vault, submission(""))
     assert stored.time is None
     assert read(store, vault, stored) == (None, {"message": ["canary message"]})
 
 
-def test_adding_twice_stores_once_and_changes_nothing(store: SQLiteStore, vault: Vault) -> None:
+def test_adding_twice_stores_once_and_changes_nothing(store: Store, vault: Vault) -> None:
     for email in (ANNA, ""):
         first = submission(email)
         put(store, vault, first)
@@ -171,9 +166,9 @@ def test_adding_twice_stores_once_and_changes_nothing(store: SQLiteStore, vault:
         assert (query("SELECT * FROM submission"), query("SELECT * FROM field"), query("SELECT * FROM subject")) == before
 
 
-def test_a_person_is_found_again_by_another_process(store: SQLiteStore, vault: Vault) -> None:
+def test_a_person_is_found_again_by_another_process(store: Store, vault: Vault) -> None:
     put(store, vault, submission(ANNA))
-    other = SQLiteStore(Path("privacy.db"))
+    other = make_store()
     other.open()
     try:
         put(other, Vault([NEW]), submission(ANNA))
@@ -184,14 +179,14 @@ def test_a_person_is_found_again_by_another_process(store: SQLiteStore, vault: V
 
 def test_two_databases_know_the_same_person_by_different_lookups(vault: Vault) -> None:
     for name in ("one.db", "two.db"):
-        store = SQLiteStore(Path(name))
+        store = make_store(name)
         store.open()
         put(store, vault, submission(ANNA))
         store.close()
     assert query("SELECT lookup FROM subject", "one.db") != query("SELECT lookup FROM subject", "two.db")
 
 
-def test_the_order_of_the_rows_does_not_tell_the_order_in_which_they_came(store: SQLiteStore, vault: Vault) -> None:
+def test_the_order_of_the_rows_does_not_tell_the_order_in_which_they_came(store: Store, vault: Vault) -> None:
     came = [submission("") for _ in range(40)]
     put(store, vault, *came)
     rows = [row["id"] for row in query("SELECT * FROM submission")]
@@ -199,13 +194,13 @@ def test_the_order_of_the_rows_does_not_tell_the_order_in_which_they_came(store:
     assert rows != [each.id for each in came]
 
 
-def test_a_failing_transaction_leaves_neither_submission_nor_subject(store: SQLiteStore, vault: Vault) -> None:
+def test_a_failing_transaction_leaves_neither_submission_nor_subject(store: Store, vault: Vault) -> None:
     with pytest.raises(TypeError):
         put(store, vault, submission(ANNA), submission(OTTO, message=object()))
     assert [query(f"SELECT * FROM {table}") for table in ("subject", "submission", "field")] == [[], [], []]
 
 
-def test_a_person_whose_key_is_under_a_lost_master_key_gets_no_second_subject(store: SQLiteStore) -> None:
+def test_a_person_whose_key_is_under_a_lost_master_key_gets_no_second_subject(store: Store) -> None:
     put(store, Vault([OLD]), submission(ANNA))
     with pytest.raises(KeyMissing):
         put(store, Vault([NEW]), submission(ANNA))
@@ -222,7 +217,7 @@ def test_neither_repr_nor_str_of_a_submission_shows_a_value() -> None:
 # --- nothing of them can be read there -------------------------------------------------------------------------------------
 
 
-def test_the_files_hold_no_value_and_no_address_in_any_spelling(store: SQLiteStore, vault: Vault) -> None:
+def test_the_files_hold_no_value_and_no_address_in_any_spelling(store: Store, vault: Vault) -> None:
     put(store, vault, submission("Anna.Canary@example.org"), submission("", message="Canary-of-nobody"))
     texts = [ANNA, "anna.canary", "canary message", "Canary-of-nobody"]
     for _ in range(2):  # in the journal, and in the file
@@ -232,7 +227,7 @@ def test_the_files_hold_no_value_and_no_address_in_any_spelling(store: SQLiteSto
         assert store.checkpoint()
 
 
-def test_the_files_hold_the_time_of_no_submission_neither_as_text_nor_as_a_number(store: SQLiteStore, vault: Vault) -> None:
+def test_the_files_hold_the_time_of_no_submission_neither_as_text_nor_as_a_number(store: Store, vault: Vault) -> None:
     put(store, vault, submission(""), submission(ANNA))
     found = files()
     seconds, milliseconds = TIME // 1000, TIME
@@ -244,14 +239,14 @@ def test_the_files_hold_the_time_of_no_submission_neither_as_text_nor_as_a_numbe
                 assert number.to_bytes(length, "little") not in found
 
 
-def test_equal_values_do_not_show_as_equal(store: SQLiteStore, vault: Vault) -> None:
+def test_equal_values_do_not_show_as_equal(store: Store, vault: Vault) -> None:
     put(store, vault, *(submission(email) for email in ("", "", ANNA, ANNA)))
     sealed = [row["value"] for row in query("SELECT value FROM field")]
     assert len(set(sealed)) == len(sealed) == 6
     assert len({row["time"] for row in query("SELECT time FROM submission WHERE time IS NOT NULL")}) == 2
 
 
-def test_neither_secret_nor_any_key_is_in_the_files(store: SQLiteStore, vault: Vault) -> None:
+def test_neither_secret_nor_any_key_is_in_the_files(store: Store, vault: Vault) -> None:
     put(store, vault, submission(ANNA))
     with store.transaction():
         root = root_key(store, vault)
@@ -260,7 +255,7 @@ def test_neither_secret_nor_any_key_is_in_the_files(store: SQLiteStore, vault: V
     assert NEW.encode() not in found
 
 
-def test_values_that_were_swapped_between_two_people_cannot_be_read(store: SQLiteStore, vault: Vault) -> None:
+def test_values_that_were_swapped_between_two_people_cannot_be_read(store: Store, vault: Vault) -> None:
     anna, otto = put(store, vault, submission(ANNA), submission(OTTO, message="canary of Otto"))
     swap("field", "value", "submission = ? AND name = ?", (anna.id, "message"), (otto.id, "message"))
     for stored in (anna, otto):
@@ -268,7 +263,7 @@ def test_values_that_were_swapped_between_two_people_cannot_be_read(store: SQLit
             read(store, vault, stored)
 
 
-def test_values_that_were_swapped_between_two_submissions_of_one_person_cannot_be_read(store: SQLiteStore, vault: Vault) -> None:
+def test_values_that_were_swapped_between_two_submissions_of_one_person_cannot_be_read(store: Store, vault: Vault) -> None:
     one, two = put(store, vault, submission(ANNA), submission(ANNA, message="another"))
     swap("field", "value", "submission = ? AND name = ?", (one.id, "message"), (two.id, "message"))
     for stored in (one, two):
@@ -276,21 +271,21 @@ def test_values_that_were_swapped_between_two_submissions_of_one_person_cannot_b
             read(store, vault, stored)
 
 
-def test_values_that_were_swapped_between_two_fields_cannot_be_read(store: SQLiteStore, vault: Vault) -> None:
+def test_values_that_were_swapped_between_two_fields_cannot_be_read(store: Store, vault: Vault) -> None:
     [stored] = put(store, vault, submission(ANNA))
     swap("field", "value", "submission = ? AND name = ?", (stored.id, "message"), (stored.id, "email"))
     with pytest.raises(VaultError):
         read(store, vault, stored)
 
 
-def test_a_field_under_another_name_cannot_be_read(store: SQLiteStore, vault: Vault) -> None:
+def test_a_field_under_another_name_cannot_be_read(store: Store, vault: Vault) -> None:
     [stored] = put(store, vault, submission(ANNA))
     change("UPDATE field SET name = 'note' WHERE name = 'message'")
     with pytest.raises(VaultError):
         read(store, vault, stored)
 
 
-def test_a_field_that_was_hung_on_another_submission_cannot_be_read(store: SQLiteStore, vault: Vault) -> None:
+def test_a_field_that_was_hung_on_another_submission_cannot_be_read(store: Store, vault: Vault) -> None:
     anna, otto = put(store, vault, submission(ANNA), submission(OTTO))
     change("DELETE FROM field WHERE submission = ?", otto.id)
     change("UPDATE field SET submission = ? WHERE submission = ?", otto.id, anna.id)
@@ -298,7 +293,7 @@ def test_a_field_that_was_hung_on_another_submission_cannot_be_read(store: SQLit
         read(store, vault, otto)
 
 
-def test_keys_that_were_swapped_between_two_people_open_nothing(store: SQLiteStore, vault: Vault) -> None:
+def test_keys_that_were_swapped_between_two_people_open_nothing(store: Store, vault: Vault) -> None:
     anna, otto = put(store, vault, submission(ANNA), submission(OTTO))
     swap("subject", "sealed", "id = ?", (anna.subject,), (otto.subject,))
     for stored in (anna, otto):
@@ -306,7 +301,7 @@ def test_keys_that_were_swapped_between_two_people_open_nothing(store: SQLiteSto
             read(store, vault, stored)
 
 
-def test_a_submission_that_was_given_to_another_person_cannot_be_read(store: SQLiteStore, vault: Vault) -> None:
+def test_a_submission_that_was_given_to_another_person_cannot_be_read(store: Store, vault: Vault) -> None:
     anna, otto = put(store, vault, submission(ANNA), submission(OTTO))
     change("UPDATE submission SET subject = ? WHERE id = ?", otto.subject, anna.id)
     moved = next(stored for stored in find(store, **EVER) if stored.id == anna.id)
@@ -315,7 +310,7 @@ def test_a_submission_that_was_given_to_another_person_cannot_be_read(store: SQL
     assert read(store, vault, otto)[1]["email"] == [OTTO]
 
 
-def test_times_that_were_swapped_cannot_be_read(store: SQLiteStore, vault: Vault) -> None:
+def test_times_that_were_swapped_cannot_be_read(store: Store, vault: Vault) -> None:
     one, two = put(store, vault, submission(ANNA), submission(ANNA, time=TIME + 1))
     swap("submission", "time", "id = ?", (one.id,), (two.id,))
     for stored in find(store, **EVER):
@@ -323,7 +318,7 @@ def test_times_that_were_swapped_cannot_be_read(store: SQLiteStore, vault: Vault
             read(store, vault, stored)
 
 
-def test_a_value_in_the_place_of_a_time_cannot_be_read(store: SQLiteStore, vault: Vault) -> None:
+def test_a_value_in_the_place_of_a_time_cannot_be_read(store: Store, vault: Vault) -> None:
     put(store, vault, submission(ANNA))
     change("UPDATE submission SET time = (SELECT value FROM field WHERE name = 'email')")
     [stored] = find(store, **EVER)
@@ -333,7 +328,7 @@ def test_a_value_in_the_place_of_a_time_cannot_be_read(store: SQLiteStore, vault
 
 @pytest.mark.parametrize("blob", [b"", b"x", b"x" * 28, b"x" * 300])
 @pytest.mark.parametrize("place", ["field SET value", "subject SET sealed", "submission SET time"])
-def test_garbage_in_any_place_is_a_vault_error(place: str, blob: bytes, store: SQLiteStore, vault: Vault) -> None:
+def test_garbage_in_any_place_is_a_vault_error(place: str, blob: bytes, store: Store, vault: Vault) -> None:
     put(store, vault, submission(ANNA))
     change(f"UPDATE {place} = ?", blob)
     [stored] = find(store, **EVER)
@@ -341,7 +336,7 @@ def test_garbage_in_any_place_is_a_vault_error(place: str, blob: bytes, store: S
         read(store, vault, stored)
 
 
-def test_text_in_the_place_of_something_sealed_is_a_vault_error(store: SQLiteStore, vault: Vault) -> None:
+def test_text_in_the_place_of_something_sealed_is_a_vault_error(store: Store, vault: Vault) -> None:
     put(store, vault, submission(ANNA))
     change("UPDATE field SET value = 'written by hand'")
     [stored] = find(store, **EVER)
@@ -349,14 +344,14 @@ def test_text_in_the_place_of_something_sealed_is_a_vault_error(store: SQLiteSto
         read(store, vault, stored)
 
 
-def test_a_submission_whose_subject_is_gone_is_a_vault_error(store: SQLiteStore, vault: Vault) -> None:
+def test_a_submission_whose_subject_is_gone_is_a_vault_error(store: Store, vault: Vault) -> None:
     [stored] = put(store, vault, submission(ANNA))
     change("DELETE FROM subject")
     with pytest.raises(VaultError, match="destroyed"):
         read(store, vault, stored)
 
 
-def test_two_people_whose_lookups_were_swapped_do_not_get_each_others_key(store: SQLiteStore, vault: Vault) -> None:
+def test_two_people_whose_lookups_were_swapped_do_not_get_each_others_key(store: Store, vault: Vault) -> None:
     anna, otto = put(store, vault, submission(ANNA), submission(OTTO))
     [row] = query("SELECT lookup FROM subject WHERE id = :id", id=otto.subject)
     change("UPDATE subject SET lookup = NULL WHERE id = ?", otto.subject)
@@ -372,38 +367,38 @@ def kept() -> set[int]:
     return {row["day"] for row in query("SELECT day FROM submission")}
 
 
-def test_the_purge_takes_what_is_past_the_promised_retention(store: SQLiteStore, vault: Vault) -> None:
+def test_the_purge_takes_what_is_past_the_promised_retention(store: Store, vault: Vault) -> None:
     put(store, vault, *(submission(day=DAY - back, expires=DAY - back + 30) for back in (0, 29, 30, 31, 400)))
     assert purge(store, [form()], today=DAY) == 3
     assert kept() == {DAY, DAY - 29}
 
 
-def test_a_retention_that_was_shortened_since_counts(store: SQLiteStore, vault: Vault) -> None:
+def test_a_retention_that_was_shortened_since_counts(store: Store, vault: Vault) -> None:
     put(store, vault, *(submission(day=DAY - back, expires=DAY - back + 30) for back in (0, 9, 10, 11)))
     assert purge(store, [form(retention_days=10)], today=DAY) == 2
     assert kept() == {DAY, DAY - 9}
 
 
-def test_a_retention_that_was_lengthened_since_does_not_count(store: SQLiteStore, vault: Vault) -> None:
+def test_a_retention_that_was_lengthened_since_does_not_count(store: Store, vault: Vault) -> None:
     put(store, vault, *(submission(day=DAY - back, expires=DAY - back + 30) for back in (29, 30)))
     assert purge(store, [form(retention_days=3000)], today=DAY) == 1
     assert kept() == {DAY - 29}
 
 
-def test_the_retention_of_another_form_does_not_count(store: SQLiteStore, vault: Vault) -> None:
+def test_the_retention_of_another_form_does_not_count(store: Store, vault: Vault) -> None:
     put(store, vault, submission(day=DAY - 20, expires=DAY + 10))
     assert purge(store, [form(), form("newsletter", retention_days=1)], today=DAY) == 0
     assert kept() == {DAY - 20}
 
 
 @pytest.mark.parametrize("forms", [[], [form("newsletter", retention_days=3000)], [form("newsletter"), form("questionnaire")]])
-def test_forms_that_are_not_declared_any_more_are_purged_as_was_promised(forms: list[Form], store: SQLiteStore, vault: Vault) -> None:
+def test_forms_that_are_not_declared_any_more_are_purged_as_was_promised(forms: list[Form], store: Store, vault: Vault) -> None:
     put(store, vault, *(submission(day=DAY - back, expires=DAY - back + 30) for back in (29, 30)))
     assert purge(store, forms, today=DAY) == 1
     assert kept() == {DAY - 29}
 
 
-def test_a_persons_key_goes_with_their_last_submission(store: SQLiteStore, vault: Vault) -> None:
+def test_a_persons_key_goes_with_their_last_submission(store: Store, vault: Vault) -> None:
     put(store, vault, submission(ANNA, day=DAY - 40, expires=DAY - 10), submission(ANNA), submission(OTTO, day=DAY - 40, expires=DAY - 10))
     put(store, vault, submission("", day=DAY - 40, expires=DAY - 10))
     assert purge(store, [form()], today=DAY) == 3
@@ -414,18 +409,18 @@ def test_a_persons_key_goes_with_their_last_submission(store: SQLiteStore, vault
     assert [query(f"SELECT * FROM {table}") for table in ("subject", "submission", "field")] == [[], [], []]
 
 
-def test_a_purge_in_many_turns_takes_all_that_is_due(store: SQLiteStore, vault: Vault) -> None:
+def test_a_purge_in_many_turns_takes_all_that_is_due(store: Store, vault: Vault) -> None:
     put(store, vault, *(submission("", day=DAY - back, expires=DAY - back + 30) for back in range(25, 35) for _ in range(3)))
     assert purge(store, [form(), form("newsletter")], today=DAY, most=4) == 15
     assert kept() == set(range(DAY - 29, DAY - 24))
 
 
-def test_purging_twice_takes_nothing_more(store: SQLiteStore, vault: Vault) -> None:
+def test_purging_twice_takes_nothing_more(store: Store, vault: Vault) -> None:
     put(store, vault, submission(day=DAY - 40, expires=DAY - 10))
     assert [purge(store, [form()], today=DAY) for _ in range(2)] == [1, 0]
 
 
-def test_what_was_purged_is_in_no_file_any_more(store: SQLiteStore, vault: Vault) -> None:
+def test_what_was_purged_is_in_no_file_any_more(store: Store, vault: Vault) -> None:
     put(store, vault, submission(ANNA, day=DAY - 40, expires=DAY - 10), submission(OTTO))
     assert store.checkpoint()
     subject = "subject.sealed, subject.lookup, subject.id, submission.time"
@@ -439,7 +434,7 @@ def test_what_was_purged_is_in_no_file_any_more(store: SQLiteStore, vault: Vault
     assert [blob for blob in gone if blob in files()] == []
 
 
-def test_who_comes_again_after_the_purge_is_a_new_subject_under_a_new_key(store: SQLiteStore, vault: Vault) -> None:
+def test_who_comes_again_after_the_purge_is_a_new_subject_under_a_new_key(store: Store, vault: Vault) -> None:
     put(store, vault, submission(ANNA, day=DAY - 40, expires=DAY - 10))
     [before] = query("SELECT * FROM subject")
     purge(store, [form()], today=DAY)
@@ -453,7 +448,7 @@ def test_who_comes_again_after_the_purge_is_a_new_subject_under_a_new_key(store:
 # --- finding, answering, audit ---------------------------------------------------------------------------------------------
 
 
-def test_submissions_are_found_by_day_form_and_purpose(store: SQLiteStore, vault: Vault) -> None:
+def test_submissions_are_found_by_day_form_and_purpose(store: Store, vault: Vault) -> None:
     put(
         store,
         vault,
@@ -476,7 +471,7 @@ def test_submissions_are_found_by_day_form_and_purpose(store: SQLiteStore, vault
     assert days(form="order", purpose="newsletter") == days(form="' OR ''='") == days(form="%") == []
 
 
-def test_a_submission_is_found_by_the_first_letters_of_its_identifier(store: SQLiteStore, vault: Vault) -> None:
+def test_a_submission_is_found_by_the_first_letters_of_its_identifier(store: Store, vault: Vault) -> None:
     one, two, three = put(store, vault, *(submission(id=bytes.fromhex(start) + new_id()[2:]) for start in ("ab00", "ab10", "c000")))
     assert find_one(store, one.id.hex()) == one
     assert find_one(store, one.id.hex().upper()) == one
@@ -485,12 +480,12 @@ def test_a_submission_is_found_by_the_first_letters_of_its_identifier(store: SQL
 
 
 @pytest.mark.parametrize("prefix", ["", "a", "ab", "d", "%", "_", "c%", "c' OR '1'='1", "c\0", "ä", "\uff10", "c0" * 40, "\ud800"])
-def test_what_begins_no_identifier_or_several_finds_none(prefix: str, store: SQLiteStore, vault: Vault) -> None:
+def test_what_begins_no_identifier_or_several_finds_none(prefix: str, store: Store, vault: Vault) -> None:
     put(store, vault, *(submission(id=bytes.fromhex(start) + new_id()[2:]) for start in ("ab00", "ab10", "c000")))
     assert find_one(store, prefix) is None
 
 
-def test_an_answered_submission_says_when(store: SQLiteStore, vault: Vault) -> None:
+def test_an_answered_submission_says_when(store: Store, vault: Vault) -> None:
     one, _ = put(store, vault, submission(), submission())
     with store.transaction():
         answer(store, one, now=TIME + 5)
@@ -498,13 +493,13 @@ def test_an_answered_submission_says_when(store: SQLiteStore, vault: Vault) -> N
     assert [stored.answered for stored in find(store, **EVER)].count(None) == 1
 
 
-def test_an_audit_entry_says_who_did_what_with_which(store: SQLiteStore) -> None:
+def test_an_audit_entry_says_who_did_what_with_which(store: Store) -> None:
     with store.transaction():
         note(store, now=TIME, actor="Berta", action="show", about="ab00")
     assert query("SELECT time, actor, action, object FROM audit") == [{"time": TIME, "actor": "Berta", "action": "show", "object": "ab00"}]
 
 
-def test_the_masters_in_use_are_told_with_how_many_keys_each_wraps(store: SQLiteStore) -> None:
+def test_the_masters_in_use_are_told_with_how_many_keys_each_wraps(store: Store) -> None:
     old, both = Vault([OLD]), Vault([NEW, OLD])
     assert masters(store) == {}
     put(store, old, submission(ANNA), submission(""))

@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import os
-import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +25,11 @@ from privacy_middleware.language import english
 from privacy_middleware.privacy import Privacy
 from privacy_middleware.record import fork
 from privacy_middleware.statement.section import plain_text
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 from privacy_middleware.truth import COLUMNS_OF_HITS, OF_THE_SOFTWARE, WHERE_SAID, Finding, compare, wrong
 
 from .conftest import FIREFOX, query
+from .databases import change, make_store
 from .test_country import write
 
 SECRET = "secret-of-the-tests-" * 2
@@ -80,8 +80,8 @@ def _toml(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def read() -> SQLiteStore:
-    store = SQLiteStore(Path("privacy.db"))
+def read() -> Store:
+    store = make_store()
     store.open_to_read()
     return store
 
@@ -258,13 +258,6 @@ def recorded() -> dict[str, Any]:
     assert undeclared(**keywords) == set()
     assert {one.verdict for one in findings(**keywords).values()} == {"as said"}
     return keywords
-
-
-def change(sql: str) -> None:
-    connection = sqlite3.connect("privacy.db")
-    with connection:
-        connection.execute(sql)
-    connection.close()
 
 
 @pytest.mark.parametrize("item", [name for name in VISIT_ITEMS if name != "time"])

@@ -22,9 +22,10 @@ from privacy_middleware.statement.facts import Facts, canonical, digest, read_fa
 from privacy_middleware.statement.section import plain_text
 from privacy_middleware.statement.text import write_statement
 from privacy_middleware.statement.versions import difference, find, history, last_change, material_since, note, steps
-from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.base import Store
 
 from .conftest import query
+from .databases import make_store
 
 LANGUAGES = Languages()
 FORM = """
@@ -93,8 +94,8 @@ def start(**settings: Any) -> PrivacyMiddleware:
     return app
 
 
-def opened() -> SQLiteStore:
-    store = SQLiteStore(Path("privacy.db"))
+def opened() -> Store:
+    store = make_store()
     store.open_to_read()
     return store
 
@@ -174,7 +175,7 @@ def test_several_workers_that_start_at_once_make_one_version() -> None:
 
 def test_the_versions_of_before_are_kept_by_the_migration(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
-    store = SQLiteStore(path)
+    store = make_store(path)
     store.open()
     store.close()
     connection = sqlite3.connect(path)
@@ -383,7 +384,7 @@ def test_the_feed_is_valid_atom_with_an_entry_for_each_version() -> None:
 
 
 def test_the_date_of_the_last_change_is_that_of_the_last_real_one(tmp_path: Path) -> None:
-    store = SQLiteStore(tmp_path / "v.db")
+    store = make_store(tmp_path / "v.db")
     store.open()
     try:
         note(store, facts(retention_days=1), LANGUAGES, now=1000)

@@ -30,7 +30,7 @@ def add_commands(commands: Any) -> None:
 def _check(options: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
     profile = options.profile or privacy.settings.profile or "gdpr"
-    store = open_to_read(privacy) if privacy.store.path.exists() else None
+    store = open_to_read(privacy) if privacy.store.exists() else None
     try:
         found = check(english(), privacy, store, profile)
     finally:

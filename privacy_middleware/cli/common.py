@@ -11,10 +11,10 @@ from typing import Any
 
 from ..errors import StoreError
 from ..privacy import Privacy
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 
 
-def open_store(privacy: Privacy, *, create: bool = False) -> SQLiteStore:
+def open_store(privacy: Privacy, *, create: bool = False) -> Store:
     """Open the database to write; close it on every path.
 
     Raises:
@@ -27,7 +27,7 @@ def open_store(privacy: Privacy, *, create: bool = False) -> SQLiteStore:
     return store
 
 
-def open_to_read(privacy: Privacy) -> SQLiteStore:
+def open_to_read(privacy: Privacy) -> Store:
     """Open the database to read only.
 
     Raises:
@@ -39,15 +39,14 @@ def open_to_read(privacy: Privacy) -> SQLiteStore:
     return store
 
 
-def check_there(store: SQLiteStore) -> None:
+def check_there(store: Store) -> None:
     """Check that there is a database.
 
     Raises:
         StoreError: if not.
     """
-    if not store.path.exists():
-        where = store.path.absolute()
-        raise StoreError(f"there is no database {where}; run this in the app's working directory, or set PRIVACY_DATABASE_URL")
+    if not store.exists():
+        raise StoreError(f"there is no database {store.place}; run this in the app's working directory, or set PRIVACY_DATABASE_URL")
 
 
 def a_date(text: str) -> date:

@@ -14,7 +14,7 @@ from ..privacy import Privacy
 from ..record.intake import absorb
 from ..record.submissions import abandon, masters, rewrap
 from ..rights.requests import close_unreadable
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from .common import actor, open_store, open_to_read
 
 
@@ -100,7 +100,7 @@ def _abandon(options: argparse.Namespace) -> int:
     return 0
 
 
-def _lost(privacy: Privacy, store: SQLiteStore) -> int | None:
+def _lost(privacy: Privacy, store: Store) -> int | None:
     """Return how many keys cannot be opened with the keys given; None if nothing at all is lost."""
     found = masters(store)
     try:

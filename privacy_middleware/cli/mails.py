@@ -10,7 +10,7 @@ from ..errors import PrivacyError
 from ..privacy import Privacy
 from ..rights import audit, outbox
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from .common import actor, instant, open_store, open_to_read, print_table, printable
 
 
@@ -77,7 +77,7 @@ def _sent(options: argparse.Namespace) -> int:
     return 0
 
 
-def _person(store: SQLiteStore, waiting: outbox.Waiting) -> bytes | None:
+def _person(store: Store, waiting: outbox.Waiting) -> bytes | None:
     """Return the blind index of the person whom a mail is about."""
     rows = store.rows(queries.REQUEST, id=waiting.request)
     return rows[0]["lookup"] if rows else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import sqlite3
 import sys
 from collections.abc import Sequence
 
@@ -20,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal or file that cannot show a letter is no reason to break off
     try:
         code: int = options.command(options)
-    except (PrivacyError, sqlite3.Error) as error:
+    except PrivacyError as error:
         print(f"privacy-middleware: {printable(str(error))}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # the reader of our output, such as `head`, has enough

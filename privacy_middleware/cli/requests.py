@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..collect.treatment import in_words
-from ..errors import PrivacyError
+from ..errors import PrivacyError, VaultError
 from ..privacy import Privacy
 from ..rights import audit, erasure, requests
 from ..rights.mails import NAMES
 from ..rights.office import Office
 from ..rights.requests import DAY, Particulars, Request
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from .common import actor, check_there, in_one_line, instant, open_store, open_to_read, print_table, printable
 
 SHORT_ID: Final = 10
@@ -133,10 +133,10 @@ def _in_words(outcome: str) -> str:
     return f"{found['amount']} erased" + (f"; kept: {found['kept']}" if found["kept"] else "")
 
 
-def _opened(office: Office, store: SQLiteStore, request: Request) -> tuple[Particulars | None, str]:
+def _opened(office: Office, store: Store, request: Request) -> tuple[Particulars | None, str]:
     try:
         return requests.particulars(office, store, request), ""
-    except PrivacyError as error:
+    except VaultError as error:
         return None, str(error)
 
 
@@ -172,14 +172,14 @@ def _extend(options: argparse.Namespace) -> int:
 
 
 def _lift(options: argparse.Namespace) -> int:
-    def lift(office: Office, store: SQLiteStore, request: Request) -> Request:
+    def lift(office: Office, store: Store, request: Request) -> Request:
         requests.lift(office, store, request, actor=actor(), now=_now())
         return request
 
     return _decide(options, lift, done="lifted; the person is told")
 
 
-def _decide(options: argparse.Namespace, decision: Callable[[Office, SQLiteStore, Request], Request], *, done: str = "") -> int:
+def _decide(options: argparse.Namespace, decision: Callable[[Office, Store, Request], Request], *, done: str = "") -> int:
     privacy = Privacy.from_sources()
     store = open_store(privacy)
     try:
@@ -230,7 +230,7 @@ def _replay(_: argparse.Namespace) -> int:
     return 0
 
 
-def _find(store: SQLiteStore, prefix: str) -> Request:
+def _find(store: Store, prefix: str) -> Request:
     found = requests.find_one(store, prefix)
     if found is None:
         raise PrivacyError(f"no request, or several, begin with {prefix!r}; see `privacy-middleware requests list --all`")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from ..collect.funnel import STEPS
@@ -53,7 +52,7 @@ def _status(_: argparse.Namespace) -> int:
         wrong = problems(privacy, store)
     finally:
         store.close()
-    print(f"database    {store.path}, {sum(_sizes(store.path)) / 1e6:.1f} MB")
+    print(f"database    {store.place}, {store.size() / 1e6:.1f} MB")
     days = f", {date_of(stored['first'])} to {date_of(stored['last'])}" if stored["hits"] else ""
     print(f"hits        {stored['hits']}{days}; kept for {privacy.settings.retention_days} days")
     print(f"salts       of {', '.join(str(date_of(day)) for day in salts) or 'no day'}")
@@ -74,8 +73,3 @@ def _status(_: argparse.Namespace) -> int:
     for problem in wrong:
         print(f"problem     {problem}")
     return 1 if wrong else 0
-
-
-def _sizes(path: Path) -> list[int]:
-    files = [Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm")]
-    return [file.stat().st_size for file in files if file.exists()]

@@ -20,7 +20,7 @@ from ..record.submissions import Stored, answer, find, find_one, is_restricted, 
 from ..rights import audit
 from ..spreadsheet import write_csv
 from ..statistics.forms import FormReport, form_reports
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from .common import a_date, actor, instant, open_store, open_to_read, print_table, printable
 
 LAST_DAY: Final = 2**31
@@ -81,7 +81,7 @@ def _period(options: argparse.Namespace) -> tuple[int, int]:
     return (day_number(options.first) if options.first else 0), (day_number(options.last) if options.last else LAST_DAY)
 
 
-def _find(privacy: Privacy, store: SQLiteStore, options: argparse.Namespace) -> list[Stored]:
+def _find(privacy: Privacy, store: Store, options: argparse.Namespace) -> list[Stored]:
     first, last = _period(options)
     known = [form.name for form in privacy.declaration.forms]
     found = find(store, first=first, last=last, form=options.form, purpose=options.purpose)
@@ -143,7 +143,7 @@ def _show(options: argparse.Namespace) -> int:
     return 1 if any(one.fault for one in opened) else 0
 
 
-def _find_all(store: SQLiteStore, ids: Sequence[str]) -> list[Stored]:
+def _find_all(store: Store, ids: Sequence[str]) -> list[Stored]:
     found = {id_: find_one(store, id_) for id_ in ids}
     missing = [id_ for id_, stored in found.items() if stored is None]
     if missing:
@@ -155,14 +155,14 @@ def _find_all(store: SQLiteStore, ids: Sequence[str]) -> list[Stored]:
     return there
 
 
-def _open(privacy: Privacy, store: SQLiteStore, stored: Stored) -> Opened:
+def _open(privacy: Privacy, store: Store, stored: Stored) -> Opened:
     try:
         return Opened(stored, *read(store, privacy.keys.vault, stored))
     except VaultError as error:
         return Opened(stored, None, {}, str(error))
 
 
-def _note(store: SQLiteStore, action: str, found: Sequence[Stored], *, what: str = "") -> None:
+def _note(store: Store, action: str, found: Sequence[Stored], *, what: str = "") -> None:
     """Note what is done with which submissions, in a transaction of the caller's; by their identifiers an overview finds it again."""
     people = {lookup_of(store, stored) for stored in found}
     about = " ".join((*([what] if what else []), *(stored.id.hex() for stored in found)))

@@ -7,7 +7,6 @@ import csv
 import io
 import logging
 import re
-import sqlite3
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +25,7 @@ from ..settings import Settings
 from ..spreadsheet import harmless
 from ..statistics import bookkeeper
 from ..statistics.reports import DIMENSIONS, Report, Row, report, source_name
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from .common import a_date, check_there, open_store, open_to_read
 
 logger = logging.getLogger("privacy_middleware")
@@ -70,22 +69,22 @@ def _stats(options: argparse.Namespace) -> int:
     return 0
 
 
-def _up_to_date(privacy: Privacy) -> SQLiteStore:
+def _up_to_date(privacy: Privacy) -> Store:
     """Open the database, with all its days counted; if it cannot be written, as they were counted last."""
     check_there(privacy.store)
-    store = SQLiteStore(privacy.store.path)
+    store = privacy.store.another()
     store.wait_at_most(1)
     try:
         store.open(mend=False)
         _count_all(store, privacy)
-    except (StoreError, sqlite3.Error):
+    except StoreError:
         store.close()
         logger.warning("the database cannot be written just now: these are the figures that were counted last")
         return open_to_read(privacy)
     return store
 
 
-def _count_all(store: SQLiteStore, privacy: Privacy) -> None:
+def _count_all(store: Store, privacy: Privacy) -> None:
     now = int(time.time() * 1000)
     bookkeeper.count_all(store, privacy.terms, now=now, retention_days=privacy.settings.retention_days)
 
@@ -137,9 +136,9 @@ def _as_table(result: Report, by: str | None) -> str:
 def _import(options: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
     settings = privacy.settings
-    is_new = not privacy.store.path.exists()
+    is_new = not privacy.store.exists()
     if is_new and not options.dry_run:
-        logger.warning("there was no database yet: %s is made", privacy.store.path.absolute())
+        logger.warning("there was no database yet: %s is made", privacy.store.place)
     store = None if options.dry_run and is_new else open_store(privacy, create=True)
     failed = False
     try:

@@ -27,7 +27,7 @@ from ..collect.country import Lookup, no_country
 from ..collect.hit import Collector, Hit, Rules
 from ..collect.visitor import SALT_BYTES, Salt, day_of, identity_of
 from ..errors import ImportFault
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 
 BATCH: Final = 10_000
 """Lines a transaction; also how far apart the marks stand at which an interrupted import goes on."""
@@ -71,7 +71,7 @@ class Importer:
 
     def __init__(
         self,
-        store: SQLiteStore | None,
+        store: Store | None,
         *,
         rules: Rules,
         zone: tzinfo,

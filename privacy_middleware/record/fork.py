@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import threading
 import weakref
 from contextlib import suppress
 from typing import Final
 
-from ..store.sqlite import SQLiteStore
+from ..errors import StoreError
+from ..store.base import Store
 
 logger = logging.getLogger("privacy_middleware")
 
@@ -21,7 +21,7 @@ PATIENCE: Final = 0.5
 class Forkable:
     """Something with a thread and a connection of its own; the thread holds `_turning` while it uses the connection."""
 
-    store: SQLiteStore
+    store: Store
     _turning: threading.Lock
     _forking = False
     """True if the thread had ended its turn when the process forked."""
@@ -82,7 +82,7 @@ class Worker(Forkable):
     def _give_lease_back(self, name: str, holder: str) -> None:
         """At the end of the thread, so that another worker need not wait; if the database is away, it lapses."""
         if self.store.is_open:
-            with suppress(sqlite3.Error):
+            with suppress(StoreError):
                 self.store.give_lease_back(name, holder)
 
     def _complain(self, topic: str, text: str, *facts: object) -> None:

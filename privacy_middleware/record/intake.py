@@ -7,7 +7,6 @@ for another form that the database keeps waiting. It parses and treats what was 
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,9 +18,9 @@ from typing import Final, NamedTuple
 from ..collect.form import Body, UnreadableForm, read_fields
 from ..collect.treatment import Kept, Unfit, treat
 from ..collect.visitor import date_of, day_of
-from ..errors import KeyMissing, PrivacyError
+from ..errors import KeyMissing, PrivacyError, StoreError, Unstorable
 from ..forms import Form, Outcome
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..vault import Vault, field_hash, normalise_email
 from . import submissions
 from .fork import Worker, mind_forks
@@ -46,7 +45,7 @@ AWAY_SECONDS: Final = 2.0
 ABSORB_SECONDS: Final = 2.0
 MOST_A_TURN: Final = 100
 """Files of the spool that are moved at one go: the recorder's hits wait meanwhile."""
-_LEFT_ALONE: Final[list[SQLiteStore]] = []
+_LEFT_ALONE: Final[list[Store]] = []
 """Stores of a parent process, whose connections must not be closed here."""
 
 
@@ -82,7 +81,7 @@ class Intake(Worker):
 
     def __init__(
         self,
-        store: SQLiteStore,
+        store: Store,
         spool: Spool,
         *,
         vault: Callable[[], Vault],
@@ -120,7 +119,7 @@ class Intake(Worker):
         self._unusable = not clean
         if not clean:  # the parent's connection must be neither used nor closed here
             _LEFT_ALONE.append(self.store)
-            self.store = SQLiteStore(self.store.path)
+            self.store = self.store.another()
 
     def take(self, captured: Captured) -> Future[bool] | None:
         """Queue one form; the future says whether it is durable, or need not be. None if there is no room at the moment."""
@@ -290,7 +289,7 @@ class Intake(Worker):
             return None
         try:
             self._open(self.wait_seconds)
-        except (sqlite3.Error, PrivacyError, OSError) as error:
+        except (PrivacyError, OSError) as error:
             self._away(error)
             return None
         return self._root
@@ -299,7 +298,7 @@ class Intake(Worker):
         if time.monotonic() >= self._away_until and not self._unusable:
             try:  # also where many wait and the time is up: one transaction is quicker than many files
                 found = self._commit(found, deadline=max(deadline, time.monotonic() + LEAST_PATIENCE))
-            except (sqlite3.Error, PrivacyError, OSError) as error:
+            except (PrivacyError, OSError) as error:
                 self._away(error)
         for submission in found:
             self._put_aside(submission)
@@ -314,7 +313,10 @@ class Intake(Worker):
                 try:
                     with self.store.savepoint():
                         submissions.add(self.store, self._vault_of(), submission)
-                except sqlite3.OperationalError:
+                except Unstorable as error:
+                    self._fault(error)
+                    left.append(submission)
+                except StoreError:
                     raise
                 except Exception as error:  # one must not stop the others
                     self._fault(error)
@@ -337,7 +339,7 @@ class Intake(Worker):
     def _away(self, error: Exception) -> None:
         """The text of our own errors names the cause and holds no captured value; that of others is not known to."""
         self._away_until = time.monotonic() + AWAY_SECONDS
-        kind = str(error) if isinstance(error, PrivacyError) else getattr(error, "sqlite_errorname", type(error).__name__)
+        kind = str(error) if isinstance(error, PrivacyError) else type(error).__name__
         self._complain(f"away {kind}", "submissions go to %s: the database cannot take them (%s)", self.spool.folder, kind)
         self.store.close()
 
@@ -359,11 +361,11 @@ class Intake(Worker):
 
     # --- from the recorder's thread ----------------------------------------------------------------------------------------
 
-    def absorb(self, store: SQLiteStore) -> int:
+    def absorb(self, store: Store) -> int:
         """Move what waits in the spool into the database; returns how many. Looks every two seconds.
 
         Raises:
-            sqlite3.Error: if the database cannot be used.
+            StoreError: if the database cannot be used.
         """
         if time.monotonic() < self._absorb_due:
             return 0
@@ -373,7 +375,7 @@ class Intake(Worker):
         return absorb(store, self.spool, self._vault_of(), today=day_of(int(time.time() * 1000), self._zone))
 
 
-def absorb(store: SQLiteStore, spool: Spool, vault: Vault, *, today: int = 0) -> int:
+def absorb(store: Store, spool: Spool, vault: Vault, *, today: int = 0) -> int:
     """Move what waits in the spool and can be opened into the database; returns how many.
 
     What is past its retention on the day `today` is deleted.
@@ -384,8 +386,6 @@ def absorb(store: SQLiteStore, spool: Spool, vault: Vault, *, today: int = 0) ->
         try:
             with store.transaction():
                 submissions.add(store, vault, submission)
-        except sqlite3.OperationalError:
-            raise
         except Exception as error:  # sealed under a key that is not given, or whatever: it stays, and `status` tells of it
             logger.debug("%s stays in the spool (%s)", path.name, type(error).__name__)
             continue

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from functools import cached_property
-from pathlib import Path
 from typing import Final
 
 from ..errors import KeyMissing, PrivacyError
 from ..secret import lasting_secret, random_secret, secret_path
 from ..settings import Settings
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..vault import Vault
 from .submissions import check, masters
 
@@ -23,16 +21,17 @@ _LOST: Final = "If it is lost for ever, `privacy-middleware keys abandon` lets y
 class Keys:
     """What is derived from the secret keys. Files are read at first use."""
 
-    def __init__(self, settings: Settings, *, needed: bool) -> None:
+    def __init__(self, settings: Settings, store: Store, *, needed: bool) -> None:
         """`needed` says that forms are declared: then there must be a key that lasts."""
         self._given = settings.secret_keys
         self._database = settings.database_path
+        self._store = store
         self._needed = needed
         self._own_pepper: str | None = None
 
     def __repr__(self) -> str:
         """Without keys: it may end up in a log or a traceback."""
-        return f"Keys({self._database})"
+        return f"Keys({self._store.place})"
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
@@ -45,7 +44,7 @@ class Keys:
             return self._given
         path = secret_path(self._database)
         if not path.exists() and self._holds_sealed():
-            raise KeyMissing(f"{self._database} holds submissions sealed under a secret key that is gone: put {path} back. {_LOST}")
+            raise KeyMissing(f"{self._store.place} holds submissions sealed under a secret key that is gone: put {path} back. {_LOST}")
         return (lasting_secret(self._database),)
 
     @cached_property
@@ -85,20 +84,20 @@ class Keys:
         """
         if self._needed:
             _ = self.vault
-        store = SQLiteStore(self._database)
-        if not _has_content(store.path):
+        store = self._store.another()
+        if not store.exists():
             return
         try:
             store.open_to_read()
             self.check_store(store)
         except KeyMissing:
             raise
-        except (PrivacyError, sqlite3.Error) as error:
-            logger.warning("it could not be checked whether the secret keys open what is in %s: %s", store.path, error)
+        except PrivacyError as error:
+            logger.warning("it could not be checked whether the secret keys open what is in %s: %s", store.place, error)
         finally:
             store.close()
 
-    def check_store(self, store: SQLiteStore) -> None:
+    def check_store(self, store: Store) -> None:
         """Check that the keys open what an open database holds sealed.
 
         Raises:
@@ -111,31 +110,23 @@ class Keys:
             check(store, vault)
         except KeyMissing:
             given = "PRIVACY_SECRET_KEYS" if self._given else str(secret_path(self._database))
-            text = f"{store.path} holds submissions sealed under a secret key that {given} does not hold: add it at the end. {_LOST}"
+            text = f"{store.place} holds submissions sealed under a secret key that {given} does not hold: add it at the end. {_LOST}"
             raise KeyMissing(text) from None
 
     def _holds_sealed(self) -> bool:
         """Look with a connection of its own; what cannot be read is not known to hold anything."""
-        store = SQLiteStore(self._database)
-        if not _has_content(store.path):
+        store = self._store.another()
+        if not store.exists():
             return False
         try:
             store.open_to_read()
             return _is_sealed(store)
-        except (PrivacyError, sqlite3.Error):
+        except PrivacyError:
             return False
         finally:
             store.close()
 
 
-def _is_sealed(store: SQLiteStore) -> bool:
+def _is_sealed(store: Store) -> bool:
     """Tell whether a database, perhaps of an older version, holds anything sealed."""
     return store.has_table("vault") and bool(masters(store))
-
-
-def _has_content(path: Path) -> bool:
-    """Tell whether a file is there with something in it; an empty one may just be being made by another worker."""
-    try:
-        return path.stat().st_size > 0
-    except OSError:
-        return False

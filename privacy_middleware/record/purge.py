@@ -10,7 +10,7 @@ from typing import Final
 from ..collect.visitor import day_of
 from ..forms import AUDIT_DAYS, Form
 from ..store import queries, statistics_queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from . import submissions
 
 HOUR: Final = 3_600_000
@@ -42,7 +42,7 @@ class DailyPurge:
         """True while there is more to delete."""
         return self._going is not None
 
-    def step(self, store: SQLiteStore, *, now: int, holder: str) -> bool:
+    def step(self, store: Store, *, now: int, holder: str) -> bool:
         """Do what is due; True when a purge has just ended and the journal should be emptied."""
         if self._going is not None:
             if next(self._going, None) is not None:
@@ -59,7 +59,7 @@ class DailyPurge:
                 self._going = store.purge(before=before, only_counted=counted_before(store, before) == before)
         return False
 
-    def _may_begin(self, store: SQLiteStore, *, now: int, holder: str) -> bool:
+    def _may_begin(self, store: Store, *, now: int, holder: str) -> bool:
         """Once a day, in one process, and not if the clock has jumped."""
         seen = store.mark("clock")
         if seen is not None and now - seen > LONGEST_JUMP_DAYS * 24 * HOUR:
@@ -71,7 +71,7 @@ class DailyPurge:
             return False
         return store.take_lease("purge", holder, now=now, until=now + HOUR)
 
-    def _waits_for_figures(self, store: SQLiteStore, now: int) -> bool:
+    def _waits_for_figures(self, store: Store, now: int) -> bool:
         """No visit is purged before its day is counted; but if counting fails, what was promised to visitors counts more."""
         if counted_before(store, before := first_kept(now, self.zone, self.retention_days)) == before:
             store.set_mark("uncounted", 0)
@@ -86,13 +86,13 @@ def first_kept(now: int, zone: tzinfo, retention_days: int) -> int:
     return day_of(now, zone) - retention_days + 1
 
 
-def counted_before(store: SQLiteStore, before: int) -> int:
+def counted_before(store: Store, before: int) -> int:
     """Return the first day, up to `before`, whose visits are not counted into figures yet: they are not purged so far."""
     first = store.rows(statistics_queries.FIRST_UNCLOSED, before=before)[0]["day"]
     return before if first is None else int(first)
 
 
-def finish_purge(store: SQLiteStore, forms: Sequence[Form], *, now: int, zone: tzinfo) -> int:
+def finish_purge(store: Store, forms: Sequence[Form], *, now: int, zone: tzinfo) -> int:
     """After the hits: delete submissions, words that no hit uses, old counters, and note the day; returns how many submissions."""
     today = day_of(now, zone)
     purged = submissions.purge(store, forms, today=today)
@@ -105,7 +105,7 @@ def finish_purge(store: SQLiteStore, forms: Sequence[Form], *, now: int, zone: t
     return purged
 
 
-def _purge_audit(store: SQLiteStore, *, before: int) -> None:
+def _purge_audit(store: Store, *, before: int) -> None:
     """Delete the oldest entries, in a transaction of the caller's; of the last of them the hash stays, which the next one is chained to."""
     end = store.rows(queries.AUDIT_END, before=before)[0]["id"]
     if end is not None:
@@ -113,7 +113,7 @@ def _purge_audit(store: SQLiteStore, *, before: int) -> None:
         store.execute(queries.ANCHOR_AUDIT, id=end)
 
 
-def note_live(store: SQLiteStore, *, now: int) -> None:
+def note_live(store: Store, *, now: int) -> None:
     """Note since when visits are recorded live: the same visits must not come in again by an access log."""
     if store.mark("live") is None:
         store.set_mark("live", now)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sqlite3
 import threading
 import time
 import uuid
@@ -25,10 +24,10 @@ from ..collect.form import FormIndex
 from ..collect.funnel import form_of, steps
 from ..collect.hit import KINDS, Collector, Hit, Rules, without_person
 from ..collect.visitor import Visitors, day_of, shortener
-from ..errors import PrivacyError, StoreError
+from ..errors import Damaged, PrivacyError, StoreError, Unstorable
 from ..settings import AddressForm
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from .fork import Forkable, mind_forks
 from .purge import DailyPurge
 from .salts import DaySalts
@@ -65,14 +64,14 @@ class Recorder(Forkable):
 
     def __init__(
         self,
-        store: SQLiteStore,
+        store: Store,
         *,
         rules: Rules,
         zone: tzinfo,
         retention_days: int,
         address: AddressForm = "truncated",
         countries: Countries | None = None,
-        opened: Callable[[SQLiteStore], object] = bool,
+        opened: Callable[[Store], object] = bool,
         pepper: Callable[[], bytes] = bytes,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -87,7 +86,7 @@ class Recorder(Forkable):
         self._opened = opened
         self._pepper = pepper
         self._forms = FormIndex(rules.forms)
-        self.duties: list[Callable[[SQLiteStore], object]] = []
+        self.duties: list[Callable[[Store], object]] = []
         """Called each turn: to take in what waits in the spool, to see whether a data request is due."""
         self._salts = DaySalts(self.visitors, zone=zone, pepper=pepper)
         self._purge = DailyPurge(zone=zone, retention_days=retention_days, forms=rules.forms, complain=self._complain)
@@ -101,7 +100,7 @@ class Recorder(Forkable):
         self.queue: deque[tuple[Any, ...]] = deque()
         self._salts.clear()
         self._hits: list[Hit] = []
-        self._commands: deque[tuple[Callable[[SQLiteStore], Any], Future[Any]]] = deque()
+        self._commands: deque[tuple[Callable[[Store], Any], Future[Any]]] = deque()
         self._forgets: deque[tuple[bytes, Future[int]]] = deque()
         self._counts: Counter[str] = Counter()
         self._counting = threading.Lock()
@@ -182,7 +181,7 @@ class Recorder(Forkable):
                 self._thread = thread
                 self.ready = True
 
-    def submit(self, command: Callable[[SQLiteStore], Result]) -> Future[Result]:
+    def submit(self, command: Callable[[Store], Result]) -> Future[Result]:
         """Have the thread do something with the store, after all that is queued now is written."""
         future: Future[Result] = Future()
         if self._unusable or len(self._commands) >= MOST_COMMANDS:
@@ -210,7 +209,7 @@ class Recorder(Forkable):
     def seen(self, identity: bytes) -> Future[list[Seen]]:
         """Say what is recorded under the pseudonyms that this identity has now, as kinds and counts, never pages."""
 
-        def look(store: SQLiteStore) -> list[Seen]:
+        def look(store: Store) -> list[Seen]:
             pseudonyms = {salt.day: salt.pseudonym(identity) for salt in self._salts.living(store)}
             return [
                 Seen(day, KINDS[row["kind"]], row["amount"], row["first"], row["last"])
@@ -231,7 +230,7 @@ class Recorder(Forkable):
             return True
         try:
             self.submit(lambda _: None).result(timeout)
-        except (TimeoutError, StoreError, sqlite3.Error):
+        except (TimeoutError, StoreError):
             return False
         return True
 
@@ -297,7 +296,7 @@ class Recorder(Forkable):
         for answer in answers:
             answer()
 
-    def _obey(self, command: Callable[[SQLiteStore], Any], future: Future[Any]) -> Iterator[Callable[[], None]]:
+    def _obey(self, command: Callable[[Store], Any], future: Future[Any]) -> Iterator[Callable[[], None]]:
         """Do what was asked, and yield how to answer."""
         if not future.set_running_or_notify_cancel():
             return
@@ -335,7 +334,7 @@ class Recorder(Forkable):
 
     def _open(self) -> None:
         if self.store.replaced:
-            self._complain("replaced", "%s was deleted or replaced while in use; it is opened anew", self.store.path)
+            self._complain("replaced", "%s was deleted or replaced while in use; it is opened anew", self.store.place)
             self.store.close()
             self._salts.clear()
         if not self.store.is_open:
@@ -346,10 +345,10 @@ class Recorder(Forkable):
     def _failed(self, error: Exception) -> None:
         self._failures = min(self._failures + 1, 8)
         # The text of our own errors names the cause and holds no captured value; that of others is not known to.
-        kind = str(error) if isinstance(error, PrivacyError) else getattr(error, "sqlite_errorname", type(error).__name__)
+        kind = str(error) if isinstance(error, PrivacyError) else type(error).__name__
         self._complain(f"database {kind}", "visits wait: the database cannot be used (%s)", kind)
         self.store.close()
-        if self.store.is_damage(error):
+        if isinstance(error, Damaged):
             try:
                 self.store.set_aside()
             except StoreError as failure:
@@ -402,7 +401,7 @@ class Recorder(Forkable):
             fields = queue.popleft()
             try:
                 hit = self._hit(fields)
-            except (sqlite3.Error, StoreError):  # a salt was needed and could not be had
+            except StoreError:  # a salt was needed and could not be had
                 queue.appendleft(fields)
                 raise
             except Exception as error:  # one strange request must not stop the others
@@ -414,7 +413,7 @@ class Recorder(Forkable):
 
     def _make_waiting_hits(self) -> None:
         """While the database is away, make hits of what is queued, as many as fit a batch: they hold less than the requests."""
-        with contextlib.suppress(sqlite3.Error, StoreError):  # one needs a salt that is not at hand: it waits
+        with contextlib.suppress(StoreError):  # one needs a salt that is not at hand: it waits
             self._make_hits(min(len(self.queue), max(0, BATCH - len(self._hits))))
 
     def _hit(self, fields: tuple[Any, ...]) -> Hit | None:
@@ -440,13 +439,7 @@ class Recorder(Forkable):
         try:
             with store.transaction():
                 store.add_hits(hits)
-        except (sqlite3.OperationalError, StoreError):
-            raise
-        except sqlite3.DatabaseError as error:
-            if store.is_damage(error):
-                raise
-            self._write_singly(hits)
-        except (TypeError, ValueError, OverflowError):
+        except (Unstorable, TypeError, ValueError, OverflowError):
             self._write_singly(hits)
 
     def _write_singly(self, hits: list[Hit]) -> None:
@@ -455,7 +448,7 @@ class Recorder(Forkable):
             try:
                 with self.store.transaction():
                     self.store.add_hits(hits[:1])
-            except (sqlite3.IntegrityError, sqlite3.ProgrammingError, TypeError, ValueError, OverflowError) as error:
+            except (Unstorable, TypeError, ValueError, OverflowError) as error:
                 self.lost(error)
             del hits[0]
 

@@ -8,7 +8,7 @@ from datetime import tzinfo
 from hashlib import blake2b
 
 from ..collect.visitor import SALT_BYTES, Salt, Visitors, day_of
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 
 
 class DaySalts:
@@ -33,7 +33,7 @@ class DaySalts:
         """Tell whether today's salt is at hand and shared with the other workers."""
         return self._is_todays(now) and not self._proposals
 
-    def fetch(self, store: SQLiteStore, now: int) -> None:
+    def fetch(self, store: Store, now: int) -> None:
         """Have today's salt at hand, and destroy all but those of today and yesterday."""
         today = day_of(now, self.zone)
         store.destroy_salts(before=today - 1, after=today + 1)
@@ -54,13 +54,13 @@ class DaySalts:
         self._by_day = {day: old for day, old in self._by_day.items() if day == today - 1} | {today: salt}
         self.visitors.serve(salt)
 
-    def of(self, instant: float, store: SQLiteStore) -> tuple[int, Salt | None]:
+    def of(self, instant: float, store: Store) -> tuple[int, Salt | None]:
         """Return the owner's day of an instant (epoch milliseconds), and its salt if that still lives.
 
         The salt of a neighbouring day is fetched: requests at midnight need it, and those of a worker that starts just then.
 
         Raises:
-            StoreError, sqlite3.Error: if it must be fetched, and cannot be at the moment.
+            StoreError: if it must be fetched, and cannot be at the moment.
         """
         salt = self.visitors.salt
         if salt is not None and salt.starts <= instant < salt.ends:
@@ -70,11 +70,11 @@ class DaySalts:
             self._fetch_day(store, day)
         return day, self._by_day.get(day)
 
-    def living(self, store: SQLiteStore) -> list[Salt]:
+    def living(self, store: Store) -> list[Salt]:
         """Return every salt that is not destroyed, those that other workers fetched included."""
         return [self._peppered(key, day) for day, key in store.live_salts().items()]
 
-    def _fetch_day(self, store: SQLiteStore, day: int) -> None:
+    def _fetch_day(self, store: Store, day: int) -> None:
         key = store.salt(day, self._proposals.get(day) or secrets.token_bytes(SALT_BYTES))
         self._by_day[day] = self._peppered(key, day)
 

@@ -18,7 +18,7 @@ from ..collect.treatment import Kept
 from ..errors import KeyMissing, VaultError
 from ..forms import Form
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..vault import KEY_BYTES, Vault, Wrapped, blind_index, new_key, seal, unseal
 
 ID_BYTES: Final = 16
@@ -78,7 +78,17 @@ def new_id() -> bytes:
     return secrets.token_bytes(ID_BYTES)
 
 
-def root_key(store: SQLiteStore, vault: Vault) -> bytes:
+def ids_like(prefix: str) -> dict[str, bytes]:
+    """Return the first and the last identifier that begin so (in hexadecimal digits); a range without any, if none can."""
+    try:
+        ends = [bytes.fromhex(prefix + filler * (2 * ID_BYTES - len(prefix))) for filler in "0f"]
+    except ValueError:
+        ends = []
+    first, last = ends if all(len(end) == ID_BYTES for end in ends) and prefix.isalnum() and ends else (b"\xff", b"")
+    return {"first": first, "last": last}
+
+
+def root_key(store: Store, vault: Vault) -> bytes:
     """Return the key of the blind index and of keyed hashes; made at first use, in a transaction of the caller's.
 
     Raises:
@@ -92,12 +102,12 @@ def root_key(store: SQLiteStore, vault: Vault) -> bytes:
     return key
 
 
-def _keep_root(store: SQLiteStore, vault: Vault, key: bytes) -> None:
+def _keep_root(store: Store, vault: Vault, key: bytes) -> None:
     wrapped = vault.wrap(key, _vault_place(ROOT))
     store.execute(queries.SET_VAULT_KEY, name=ROOT, master=wrapped.master, sealed=wrapped.key)
 
 
-def add(store: SQLiteStore, vault: Vault, submission: Submission) -> None:
+def add(store: Store, vault: Vault, submission: Submission) -> None:
     """Store a submission, in a transaction of the caller's. One that is there already stays as it is."""
     if store.rows(queries.HAS_SUBMISSION, id=submission.id) or _is_erased(store, vault, submission):
         return
@@ -112,7 +122,7 @@ def add(store: SQLiteStore, vault: Vault, submission: Submission) -> None:
         store.execute(queries.ADD_FIELD, submission=submission.id, name=name, value=sealed)
 
 
-def _is_erased(store: SQLiteStore, vault: Vault, submission: Submission) -> bool:
+def _is_erased(store: Store, vault: Vault, submission: Submission) -> bool:
     """Tell whether it is of somebody who has since been erased: it waited in a spool or queue, and must not come back."""
     if not submission.email:
         return False
@@ -121,7 +131,7 @@ def _is_erased(store: SQLiteStore, vault: Vault, submission: Submission) -> bool
     return bool(rows) and (submission.came or submission.time) <= int(rows[0]["erased"]) <= int(time.time() * 1000)
 
 
-def _subject_of(store: SQLiteStore, vault: Vault, email: str) -> tuple[bytes, bytes]:
+def _subject_of(store: Store, vault: Vault, email: str) -> tuple[bytes, bytes]:
     """Return the data subject of an address, and their key; a new one for a new address, and for each anonymous submission."""
     lookup = blind_index(root_key(store, vault), email) if email else None
     found = store.rows(queries.SUBJECT, lookup=lookup) if lookup else []
@@ -141,12 +151,12 @@ def _subject_key(vault: Vault, row: Mapping[str, Any]) -> bytes:
     return opened[:KEY_BYTES]
 
 
-def ensure_subject(store: SQLiteStore, vault: Vault, email: str) -> None:
+def ensure_subject(store: Store, vault: Vault, email: str) -> None:
     """Have a data subject for an address, also if nothing of theirs is kept yet, in a transaction of the caller's."""
     _subject_of(store, vault, email)
 
 
-def seal_anew(store: SQLiteStore, vault: Vault, data: bytes, place: str) -> tuple[bytes, bytes]:
+def seal_anew(store: Store, vault: Vault, data: bytes, place: str) -> tuple[bytes, bytes]:
     """Seal something under a new key of its own, in a transaction of the caller's; returns the key's subject, and what is sealed.
 
     To delete the subject is to destroy the key.
@@ -155,7 +165,7 @@ def seal_anew(store: SQLiteStore, vault: Vault, data: bytes, place: str) -> tupl
     return subject, seal(key, data, place)
 
 
-def seal_again(store: SQLiteStore, vault: Vault, subject: bytes, data: bytes, place: str) -> bytes:
+def seal_again(store: Store, vault: Vault, subject: bytes, data: bytes, place: str) -> bytes:
     """Seal something under the key of a subject.
 
     Raises:
@@ -164,7 +174,7 @@ def seal_again(store: SQLiteStore, vault: Vault, subject: bytes, data: bytes, pl
     return seal(_key_of(store, vault, subject), data, place)
 
 
-def open_sealed(store: SQLiteStore, vault: Vault, subject: bytes, data: bytes, place: str) -> bytes:
+def open_sealed(store: Store, vault: Vault, subject: bytes, data: bytes, place: str) -> bytes:
     """Open what was sealed under the key of a subject for the same place.
 
     Raises:
@@ -173,61 +183,61 @@ def open_sealed(store: SQLiteStore, vault: Vault, subject: bytes, data: bytes, p
     return unseal(_key_of(store, vault, subject), data, place)
 
 
-def _key_of(store: SQLiteStore, vault: Vault, subject: bytes) -> bytes:
+def _key_of(store: Store, vault: Vault, subject: bytes) -> bytes:
     rows = store.rows(queries.SUBJECT_KEY, id=subject)
     if not rows:
         raise VaultError("the key of this is destroyed; it cannot be read any more")
     return _subject_key(vault, rows[0])
 
 
-def subject_of(store: SQLiteStore, lookup: bytes) -> bytes | None:
+def subject_of(store: Store, lookup: bytes) -> bytes | None:
     """Return the data subject that a blind index stands for, if anything of theirs is kept."""
     rows = store.rows(queries.SUBJECT, lookup=lookup)
     return rows[0]["id"] if rows else None
 
 
-def lookup_of(store: SQLiteStore, stored: Stored) -> bytes | None:
+def lookup_of(store: Store, stored: Stored) -> bytes | None:
     """Return the blind index of the person whom a submission belongs to; None if it is anonymous."""
     rows = store.rows(queries.SUBJECT_KEY, id=stored.subject)
     return rows[0]["lookup"] if rows else None
 
 
-def is_restricted(store: SQLiteStore, stored: Stored) -> bool:
+def is_restricted(store: Store, stored: Stored) -> bool:
     """Tell whether a submission may only be stored, as its person asked (GDPR art. 18, 21)."""
     rows = store.rows(queries.RESTRICTED, id=stored.subject)
     return bool(rows) and rows[0]["since"] is not None
 
 
-def of_subject(store: SQLiteStore, subject: bytes) -> list[Stored]:
+def of_subject(store: Store, subject: bytes) -> list[Stored]:
     """Return the submissions of a data subject."""
     return [Stored(**row) for row in store.rows(queries.SUBMISSIONS_OF, subject=subject)]
 
 
-def change_field(store: SQLiteStore, vault: Vault, stored: Stored, *, name: str, values: list[Kept]) -> None:
+def change_field(store: Store, vault: Vault, stored: Stored, *, name: str, values: list[Kept]) -> None:
     """Put other values in the place of those of a field, in a transaction of the caller's."""
     sealed = seal_again(store, vault, stored.subject, msgspec.json.encode(values), _field_place(stored.id, name))
     store.execute(queries.SET_FIELD, submission=stored.id, name=name, value=sealed)
 
 
-def delete(store: SQLiteStore, id_: bytes) -> None:
+def delete(store: Store, id_: bytes) -> None:
     """Delete a submission with its fields, in a transaction of the caller's."""
     store.execute(queries.PURGE_FIELDS, id=id_)
     store.execute(queries.PURGE_SUBMISSION, id=id_)
 
 
-def find(store: SQLiteStore, *, first: int, last: int, form: str = "", purpose: str = "") -> list[Stored]:
+def find(store: Store, *, first: int, last: int, form: str = "", purpose: str = "") -> list[Stored]:
     """Return the submissions of days `first` to `last`; of one form or purpose, if it is given."""
     rows = store.rows(queries.SUBMISSIONS, first=first, last=last, form=form, purpose=purpose)
     return [Stored(**row) for row in rows]
 
 
-def find_one(store: SQLiteStore, prefix: str) -> Stored | None:
+def find_one(store: Store, prefix: str) -> Stored | None:
     """Return the submission whose identifier begins so, if there is just one."""
-    rows = store.rows(queries.SUBMISSIONS_LIKE, prefix=prefix.upper()) if prefix.isalnum() else []
+    rows = store.rows(queries.SUBMISSIONS_LIKE, **ids_like(prefix))
     return Stored(**store.rows(queries.SUBMISSION, id=rows[0]["id"])[0]) if len(rows) == 1 else None
 
 
-def read(store: SQLiteStore, vault: Vault, stored: Stored) -> tuple[int | None, dict[str, list[Kept]]]:
+def read(store: Store, vault: Vault, stored: Stored) -> tuple[int | None, dict[str, list[Kept]]]:
     """Open a submission: when it came (epoch milliseconds; None if it is anonymous), and what is kept of each field.
 
     Raises:
@@ -241,12 +251,12 @@ def read(store: SQLiteStore, vault: Vault, stored: Stored) -> tuple[int | None, 
     }
 
 
-def answer(store: SQLiteStore, stored: Stored, *, now: int) -> None:
+def answer(store: Store, stored: Stored, *, now: int) -> None:
     """Note that a submission is answered, in a transaction of the caller's."""
     store.execute(queries.ANSWER, id=stored.id, now=now)
 
 
-def purge(store: SQLiteStore, forms: Sequence[Form], *, today: int, most: int = _A_TURN) -> int:
+def purge(store: Store, forms: Sequence[Form], *, today: int, most: int = _A_TURN) -> int:
     """Delete submissions past their retention, with their subjects' keys; returns how many.
 
     What was promised when they came counts, and what the form declares today, if that is shorter.
@@ -270,7 +280,7 @@ def purge(store: SQLiteStore, forms: Sequence[Form], *, today: int, most: int = 
 # --- keys ------------------------------------------------------------------------------------------------------------------
 
 
-def masters(store: SQLiteStore) -> dict[bytes, int]:
+def masters(store: Store) -> dict[bytes, int]:
     """Return the fingerprints of the master keys in use, and how many subjects' keys each wraps."""
     found = {row["master"]: row["subjects"] for row in store.rows(queries.MASTERS)}
     for row in store.rows(queries.VAULT_KEY, name=ROOT):
@@ -278,7 +288,7 @@ def masters(store: SQLiteStore) -> dict[bytes, int]:
     return found
 
 
-def check(store: SQLiteStore, vault: Vault) -> None:
+def check(store: Store, vault: Vault) -> None:
     """Check that the vault of this database opens with the keys given: its index, and the key of everybody who can be found by it.
 
     Raises:
@@ -291,7 +301,7 @@ def check(store: SQLiteStore, vault: Vault) -> None:
             raise KeyMissing("the keys of some people are sealed under a secret key that is not given")
 
 
-def rewrap(store: SQLiteStore, vault: Vault, *, most: int = _A_TURN) -> Iterator[tuple[int, int]]:
+def rewrap(store: Store, vault: Vault, *, most: int = _A_TURN) -> Iterator[tuple[int, int]]:
     """Wrap all keys anew under the newest master key, a short transaction at a time; what is done stays done if it is stopped.
 
     Yields how many keys each transaction took, and how many of them could not be opened and were left as they are.
@@ -313,7 +323,7 @@ def rewrap(store: SQLiteStore, vault: Vault, *, most: int = _A_TURN) -> Iterator
         yield done, len(rows) - done
 
 
-def _rewrap_one(store: SQLiteStore, vault: Vault, row: Mapping[str, Any]) -> bool:
+def _rewrap_one(store: Store, vault: Vault, row: Mapping[str, Any]) -> bool:
     place = _subject_place(row["id"])
     try:
         opened = vault.unwrap(Wrapped(row["master"], row["sealed"]), place)
@@ -324,7 +334,7 @@ def _rewrap_one(store: SQLiteStore, vault: Vault, row: Mapping[str, Any]) -> boo
     return True
 
 
-def abandon(store: SQLiteStore, vault: Vault) -> None:
+def abandon(store: Store, vault: Vault) -> None:
     """Go on where a secret key is lost for ever: what is sealed under it stays unreadable until it is purged, or the key is found.
 
     Whoever cannot be opened any more cannot be found any more either; without the key of the index, nobody can.

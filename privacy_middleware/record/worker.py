@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 import uuid
 from collections.abc import Callable
 from typing import Final
 
-from ..errors import PrivacyError
-from ..store.sqlite import SQLiteStore
+from ..errors import PrivacyError, StoreError
+from ..store.base import Store
 from .fork import Worker, mind_forks
 
 LEASE_MS: Final = 30_000
@@ -23,7 +22,7 @@ class LeasedWorker(Worker):
     patience: float
     """How many seconds one job may take: if the host's code or a server hangs, another process must be able to go on with the rest."""
 
-    def __init__(self, store: SQLiteStore, *, count: Callable[..., None], clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, *, count: Callable[..., None], clock: Callable[[], float] = time.time) -> None:
         """Arguments: `count(name, amount)` adds to a counter; `clock` gives epoch seconds."""
         self.store = store
         self.clock = clock
@@ -47,7 +46,7 @@ class LeasedWorker(Worker):
 
     # --- from other threads ------------------------------------------------------------------------------------------------
 
-    def look(self, store: SQLiteStore) -> None:
+    def look(self, store: Store) -> None:
         """In the recorder's thread, each turn: wake the worker if something is due, and keep its lease while it works."""
         if self._unusable or time.monotonic() < self._look_due:
             return
@@ -61,7 +60,7 @@ class LeasedWorker(Worker):
         else:
             self._complain("hangs", "%s have kept their thread for %d minutes; others wait for it", self.what, self.patience // 60)
 
-    def _is_anything_due(self, store: SQLiteStore, now: int) -> bool:
+    def _is_anything_due(self, store: Store, now: int) -> bool:
         raise NotImplementedError
 
     def _call(self) -> None:
@@ -109,13 +108,13 @@ class LeasedWorker(Worker):
 
     def _failed(self, error: Exception) -> None:
         """The text of our own errors names the cause and holds no value of a person's; that of others is not known to."""
-        kind = str(error) if isinstance(error, PrivacyError) else getattr(error, "sqlite_errorname", type(error).__name__)
+        kind = str(error) if isinstance(error, PrivacyError) else type(error).__name__
         self._count(f"fault.{type(error).__name__}")
         self._complain(f"fault {kind}", "%s wait: %s", self.what, kind)
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, StoreError):
             self.store.close()
 
-    def _has_lease(self, store: SQLiteStore) -> bool:
+    def _has_lease(self, store: Store) -> bool:
         """Take the lease, or keep it; False if another process has it."""
         now = self._now()
         return store.take_lease(self.lease, self.holder, now=now, until=now + LEASE_MS)

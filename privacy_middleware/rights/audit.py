@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 
 SYSTEM: Final = "system"
 PERSON: Final = "the person"
@@ -26,14 +26,14 @@ class Verified(NamedTuple):
     """The number of the first entry that was changed, or that follows one that is gone."""
 
 
-def note(store: SQLiteStore, *, now: int, actor: str, action: str, about: str = "", subject: bytes | None = None) -> None:
+def note(store: Store, *, now: int, actor: str, action: str, about: str = "", subject: bytes | None = None) -> None:
     """Add an entry, in a transaction of the caller's; `subject` is the blind index of the person whom it is about."""
     newest = store.rows(queries.LAST_AUDIT)
     entry = {"time": now, "actor": actor, "action": action, "object": about, "subject": subject}
     store.execute(queries.ADD_AUDIT, **entry, chain=_link(newest[0]["chain"] if newest else None, entry))
 
 
-def verify(store: SQLiteStore, *, known: str = "") -> Verified:
+def verify(store: Store, *, known: str = "") -> Verified:
     """Look at every entry. `known` is a head noted earlier, which must still be in the chain.
 
     The oldest entries go with their retention; of the last of these the hash stays. There were entries before there was a chain.

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
-from ..errors import PrivacyError, StoreError
+from ..errors import StoreError, VaultError
 from ..record.purge import LONGEST_JUMP_DAYS
 from ..settings import REQUEST_DAYS
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from . import audit, erasure, limits, links, mails, outbox, requests
 from .correction import apply
 from .deadlines import REMIND_DAYS
@@ -42,11 +42,11 @@ class Clerk(OfficeWorker):
 
     def _reset(self) -> None:
         super()._reset()
-        self._jobs: deque[tuple[Callable[[SQLiteStore], Any], Future[Any]]] = deque()
+        self._jobs: deque[tuple[Callable[[Store], Any], Future[Any]]] = deque()
 
     # --- from other threads ------------------------------------------------------------------------------------------------
 
-    def _is_anything_due(self, store: SQLiteStore, now: int) -> bool:
+    def _is_anything_due(self, store: Store, now: int) -> bool:
         first, last = REMIND_DAYS
         due = store.rows(
             queries.ANY_DUTY,
@@ -65,7 +65,7 @@ class Clerk(OfficeWorker):
         """Have it look at once; the future is done when what was due is done."""
         return self.ask(self._duties)
 
-    def ask(self, job: Callable[[SQLiteStore], Result]) -> Future[Result]:
+    def ask(self, job: Callable[[Store], Result]) -> Future[Result]:
         """Have the thread do something with the store and the host's sources."""
         future: Future[Result] = Future()
         if self._unusable or len(self._jobs) >= MOST_ASKED:
@@ -104,7 +104,7 @@ class Clerk(OfficeWorker):
         finally:
             self._busy = False
 
-    def _do(self, job: Callable[[SQLiteStore], Any], future: Future[Any]) -> None:
+    def _do(self, job: Callable[[Store], Any], future: Future[Any]) -> None:
         if not future.set_running_or_notify_cancel():
             return
         self._begin_job()
@@ -124,7 +124,7 @@ class Clerk(OfficeWorker):
 
     # --- what is due -------------------------------------------------------------------------------------------------------
 
-    def _duties(self, store: SQLiteStore) -> None:
+    def _duties(self, store: Store) -> None:
         if not self._has_lease(store):
             return
         now = self._now()
@@ -144,7 +144,7 @@ class Clerk(OfficeWorker):
                 self._do_request(store, request)
         self._remind(store)
 
-    def _has_clock_jumped(self, store: SQLiteStore, now: int) -> bool:
+    def _has_clock_jumped(self, store: Store, now: int) -> bool:
         """A wrong clock must not delete."""
         seen = store.mark("clock")
         if seen is None or now - seen <= LONGEST_JUMP_DAYS * DAY:
@@ -153,7 +153,7 @@ class Clerk(OfficeWorker):
         self._complain("clock", text, LONGEST_JUMP_DAYS)
         return True
 
-    def _ask_for_proofs(self, store: SQLiteStore) -> None:
+    def _ask_for_proofs(self, store: Store) -> None:
         """Of requests that came while no mail could be sent."""
         if not self.office.can_ask:
             return
@@ -163,10 +163,10 @@ class Clerk(OfficeWorker):
                 with store.transaction():
                     who = requests.particulars(self.office, store, request)
                     requests.ask_for_proof(self.office, store, request, who, now=self._now())
-            except PrivacyError as error:  # it cannot be opened with the keys given; the others can
+            except VaultError as error:  # it cannot be opened with the keys given; the others can
                 self._failed(error)
 
-    def _do_request(self, store: SQLiteStore, request: Request) -> None:
+    def _do_request(self, store: Store, request: Request) -> None:
         """Do an erasure or correction; one that fails is tried again later, and the owner is told once."""
         try:
             if request.kind == "erasure":
@@ -182,7 +182,7 @@ class Clerk(OfficeWorker):
         else:
             self._complained.clear()
 
-    def _put_off(self, store: SQLiteStore, request: Request, error: Exception) -> None:
+    def _put_off(self, store: Store, request: Request, error: Exception) -> None:
         places = error.names if isinstance(error, SourcesFailed) else ["the database"]
         minutes = RETRY_MINUTES[min(request.tries, len(RETRY_MINUTES) - 1)]
         now = self._now()
@@ -193,7 +193,7 @@ class Clerk(OfficeWorker):
             if not request.tries:
                 requests.tell_owner(self.office, store, mails.trouble(self.office, request.kind, request.id, places=places), now=now)
 
-    def _remind(self, store: SQLiteStore) -> None:
+    def _remind(self, store: Store) -> None:
         now = self._now()
         for row in store.rows(queries.REQUESTS_DUE, before=now + REMIND_DAYS[0] * DAY):
             request = Request(**row)

@@ -19,7 +19,7 @@ from ..record import submissions
 from ..record.submissions import Stored, find_one
 from ..sources import Change
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from . import audit, mails, outbox
 from .erasure import SourcesFailed, take_in_spool
 from .office import Office, call, place_of
@@ -62,7 +62,7 @@ class Wrong(msgspec.Struct, frozen=True):
     faults: dict[str, str]
 
 
-def sheets(office: Office, store: SQLiteStore, request: Request) -> list[Sheet]:
+def sheets(office: Office, store: Store, request: Request) -> list[Sheet]:
     """Return what can be corrected, for the page.
 
     Raises:
@@ -76,7 +76,7 @@ def sheets(office: Office, store: SQLiteStore, request: Request) -> list[Sheet]:
     return found
 
 
-def read_edits(office: Office, store: SQLiteStore, request: Request, sent: Mapping[str, str], *, now: int) -> Wrong:
+def read_edits(office: Office, store: Store, request: Request, sent: Mapping[str, str], *, now: int) -> Wrong:
     """Compare what was sent with what is kept. A new value goes the same way as a sent one: its treatment says what is kept of it.
 
     Raises:
@@ -100,7 +100,7 @@ def read_edits(office: Office, store: SQLiteStore, request: Request, sent: Mappi
     return Wrong(tuple(edits), faults)
 
 
-def apply(office: Office, store: SQLiteStore, request: Request, *, now: int) -> Request:
+def apply(office: Office, store: Store, request: Request, *, now: int) -> Request:
     """Do a correction that is due, from wherever it was left: tell the host's sources, then change what we keep.
 
     Raises:
@@ -123,7 +123,7 @@ def apply(office: Office, store: SQLiteStore, request: Request, *, now: int) -> 
         return close(store, request, "fulfilled", actor=audit.SYSTEM, now=now)
 
 
-def _tell_sources(office: Office, store: SQLiteStore, request: Request, who: Particulars, *, now: int) -> None:
+def _tell_sources(office: Office, store: Store, request: Request, who: Particulars, *, now: int) -> None:
     done = {row["source"] for row in store.rows(queries.STEPS, request=request.id)}
     changes = [Change(edit.form, edit.field, edit.old, edit.new) for edit in who.edits]
     faults = {}
@@ -144,7 +144,7 @@ def _tell_sources(office: Office, store: SQLiteStore, request: Request, who: Par
         raise SourcesFailed(faults)
 
 
-def _change(office: Office, store: SQLiteStore, edit: Edit) -> None:
+def _change(office: Office, store: Store, edit: Edit) -> None:
     """Put the new value in the place of the old one, if that is still there."""
     stored = find_one(store, edit.submission.hex())
     if stored is None:
@@ -156,7 +156,7 @@ def _change(office: Office, store: SQLiteStore, edit: Edit) -> None:
         submissions.change_field(store, office.vault(), stored, name=edit.field, values=kept)
 
 
-def _opened(office: Office, store: SQLiteStore, request: Request) -> list[tuple[Stored, Form | None, dict[str, list[Kept]]]]:
+def _opened(office: Office, store: Store, request: Request) -> list[tuple[Stored, Form | None, dict[str, list[Kept]]]]:
     subject = submissions.subject_of(store, request.lookup) if request.lookup else None
     forms = {form.name: form for form in office.declaration.forms}
     found: Sequence[Stored] = submissions.of_subject(store, subject) if subject else []

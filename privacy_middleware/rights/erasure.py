@@ -20,7 +20,7 @@ from ..record.intake import absorb
 from ..record.submissions import Stored, root_key
 from ..sources import DataSource, Erased, Kept
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..vault import blind_index, normalise_email
 from . import audit, limits, mails, outbox
 from .office import Office, call, place_of
@@ -51,7 +51,7 @@ class Held(NamedTuple):
     """Who else is asked."""
 
 
-def held(office: Office, store: SQLiteStore, request: Request) -> Held:
+def held(office: Office, store: Store, request: Request) -> Held:
     """Count what an erasure would take; the sources of the host are named, and not asked."""
     subject = submissions.subject_of(store, request.lookup) if request.lookup else None
     found = submissions.of_subject(store, subject) if subject else []
@@ -61,7 +61,7 @@ def held(office: Office, store: SQLiteStore, request: Request) -> Held:
     return Held(dict(amounts), len(others), [source.name for source in office.sources])
 
 
-def erase(office: Office, store: SQLiteStore, request: Request, *, now: int) -> Request:
+def erase(office: Office, store: Store, request: Request, *, now: int) -> Request:
     """Do an erasure that is due, from wherever it was left.
 
     Raises:
@@ -80,14 +80,14 @@ def erase(office: Office, store: SQLiteStore, request: Request, *, now: int) -> 
     return request
 
 
-def _end(store: SQLiteStore, request: Request, *, now: int) -> Request:
+def _end(store: Store, request: Request, *, now: int) -> Request:
     """Close an erasure, and forget whose it was; its status page stays."""
     request = close(store, request, "fulfilled", actor=audit.SYSTEM, now=now)
     detach(store, request, keep_link="status")
     return get(store, request.id)
 
 
-def _ask_sources(office: Office, store: SQLiteStore, request: Request, email: str, *, now: int) -> dict[str, Outcome]:
+def _ask_sources(office: Office, store: Store, request: Request, email: str, *, now: int) -> dict[str, Outcome]:
     done = {row["source"]: _outcome(row["outcome"]) for row in store.rows(queries.STEPS, request=request.id)}
     faults = {}
     for source in office.sources:
@@ -122,16 +122,14 @@ def _outcome(step: str) -> Outcome:
     return Erased(found["amount"]) if found["kept"] is None else Kept(found["kept"], found["amount"])
 
 
-def take_in_spool(office: Office, store: SQLiteStore) -> None:
+def take_in_spool(office: Office, store: Store) -> None:
     """Move what waits in the spool into the database: what is erased there must not follow later."""
     for _ in range(MOST_ABSORBED):
         if not absorb(store, office.spool, office.vault()):
             return
 
 
-def _erase_here(
-    office: Office, store: SQLiteStore, request: Request, who: Particulars, outcomes: dict[str, Outcome], *, now: int
-) -> Request:
+def _erase_here(office: Office, store: Store, request: Request, who: Particulars, outcomes: dict[str, Outcome], *, now: int) -> Request:
     """Erase in our own tables, and count what is left, in a transaction of the caller's."""
     request = get(store, request.id)
     if request.state != "confirmed" or request.lookup is None:
@@ -155,14 +153,14 @@ def _erase_here(
     return get(store, request.id)
 
 
-def _erase_subject(store: SQLiteStore, subject: bytes | None, found: Sequence[Stored], *, now: int) -> None:
+def _erase_subject(store: Store, subject: bytes | None, found: Sequence[Stored], *, now: int) -> None:
     """Delete submissions with the hits that are tied to them, and destroy the key."""
     _erase_submissions(store, found, now=now)
     if subject is not None:
         store.execute(queries.DELETE_SUBJECT, id=subject)
 
 
-def _erase_submissions(store: SQLiteStore, found: Sequence[Stored], *, now: int) -> None:
+def _erase_submissions(store: Store, found: Sequence[Stored], *, now: int) -> None:
     for stored in found:
         submissions.delete(store, stored.id)
     tied = {(stored.day, stored.visitor) for stored in found if stored.visitor is not None}
@@ -172,14 +170,14 @@ def _erase_submissions(store: SQLiteStore, found: Sequence[Stored], *, now: int)
         store.execute(queries.FORGET_HITS, day=day)
 
 
-def _end_other(store: SQLiteStore, other: Request, *, now: int) -> None:
+def _end_other(store: Store, other: Request, *, now: int) -> None:
     """Close another request of the same person, and forget whose it was."""
     if other.is_open:
         other = close(store, other, "withdrawn", actor=audit.SYSTEM, now=now)
     detach(store, other)
 
 
-def _left(store: SQLiteStore, lookup: bytes, subject: bytes | None, found: Sequence[Stored], asked: Sequence[Request]) -> int:
+def _left(store: Store, lookup: bytes, subject: bytes | None, found: Sequence[Stored], asked: Sequence[Request]) -> int:
     """Count what is left of a person, by what was there before."""
     counts = [
         store.rows(queries.LEFT_OF_PERSON, lookup=lookup, subject=subject),
@@ -226,7 +224,7 @@ def tombstones(office: Office) -> dict[bytes, int]:
     return found
 
 
-def to_replay(office: Office, store: SQLiteStore) -> dict[bytes, int]:
+def to_replay(office: Office, store: Store) -> dict[bytes, int]:
     """Return the erasures that this database does not know of: it was restored from before them."""
     known = {row["lookup"]: row["erased"] for row in store.rows(queries.TOMBSTONES)}
     return {lookup: erased for lookup, erased in tombstones(office).items() if known.get(lookup, 0) < erased}
@@ -243,7 +241,7 @@ class Replayed(NamedTuple):
     """People whose address is not known any more: the host's sources cannot be asked again for them."""
 
 
-def replay(office: Office, store: SQLiteStore, *, actor: str, now: int) -> Replayed:
+def replay(office: Office, store: Store, *, actor: str, now: int) -> Replayed:
     """Erase again what a restored backup has brought back. What a person has sent since their erasure stays, if it was in a later hour."""
     take_in_spool(office, store)
     people = erased = left_to_app = unknown = 0
@@ -274,7 +272,7 @@ def replay(office: Office, store: SQLiteStore, *, actor: str, now: int) -> Repla
     return Replayed(people, erased, left_to_app, unknown)
 
 
-def _erase_older(office: Office, store: SQLiteStore, lookup: bytes, instant: int) -> tuple[int, str]:
+def _erase_older(office: Office, store: Store, lookup: bytes, instant: int) -> tuple[int, str]:
     """Delete what a person had sent before an instant; returns how many submissions, and the address if one of them told it."""
     subject = submissions.subject_of(store, lookup)
     found = submissions.of_subject(store, subject) if subject else []
@@ -289,7 +287,7 @@ def _erase_older(office: Office, store: SQLiteStore, lookup: bytes, instant: int
     return len(older), next(emails, "")
 
 
-def _opened(office: Office, store: SQLiteStore, found: list[Stored]) -> Iterator[tuple[Stored, int | None, dict[str, list[Value]]]]:
+def _opened(office: Office, store: Store, found: list[Stored]) -> Iterator[tuple[Stored, int | None, dict[str, list[Value]]]]:
     """Open submissions; of what cannot be opened the time is not known."""
     for stored in found:
         try:
@@ -298,14 +296,14 @@ def _opened(office: Office, store: SQLiteStore, found: list[Stored]) -> Iterator
             yield stored, None, {}
 
 
-def _email_of(office: Office, store: SQLiteStore, request: Request) -> str:
+def _email_of(office: Office, store: Store, request: Request) -> str:
     try:
         return particulars(office, store, request).email
-    except PrivacyError:
+    except VaultError:
         return ""
 
 
-def _erase_at_sources_again(office: Office, store: SQLiteStore, email: str, *, now: int) -> None:
+def _erase_at_sources_again(office: Office, store: Store, email: str, *, now: int) -> None:
     """The host's own data may have been restored, too: have the app's clerk ask its sources, without a mail to the person."""
     request = open_request(office, store, "erasure", Particulars(email=email, again=True), now=now)
     store.execute(

@@ -11,7 +11,7 @@ from typing import Final
 
 from ..collect.visitor import truncate
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..vault import token_hash
 
 HOUR: Final = 3_600_000
@@ -30,7 +30,7 @@ def network_of(address: str) -> str:
     return truncate(address).hex() if is_public else ""
 
 
-def seconds_to_wait(store: SQLiteStore, root: bytes, limits: Mapping[str, int], *, email: str, address: str, now: int) -> int:
+def seconds_to_wait(store: Store, root: bytes, limits: Mapping[str, int], *, email: str, address: str, now: int) -> int:
     """Count a request, in a transaction of the caller's; 0, or after how many seconds to come again if it is one too many."""
     counted = {"address": _mailbox(email) if email else "", "network": network_of(address), "all": "all"}
     buckets = {name: _bucket(root, name, value) for name, value in counted.items() if value}
@@ -42,12 +42,12 @@ def seconds_to_wait(store: SQLiteStore, root: bytes, limits: Mapping[str, int], 
     return max(waits)
 
 
-def forget(store: SQLiteStore, root: bytes, email: str) -> None:
+def forget(store: Store, root: bytes, email: str) -> None:
     """Forget how often an address was used, in a transaction of the caller's."""
     store.execute(queries.FORGET_ATTEMPTS, bucket=_bucket(root, "address", _mailbox(email)))
 
 
-def _wait(store: SQLiteStore, bucket: bytes, *, most: int, now: int) -> int:
+def _wait(store: Store, bucket: bytes, *, most: int, now: int) -> int:
     """Return how many seconds it takes until enough of what was counted is a day old."""
     came = store.rows(queries.ATTEMPTS, bucket=bucket, since=now // HOUR - HOURS, hour=now // HOUR)
     too_many = sum(row["amount"] for row in came) - most + 1

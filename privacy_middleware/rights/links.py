@@ -6,7 +6,7 @@ import secrets
 from typing import Final, Literal
 
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..vault import token_hash
 
 Purpose = Literal["confirm", "overview", "correct", "status"]
@@ -16,7 +16,7 @@ USES: Final[dict[Purpose, int]] = {"confirm": 1, "overview": 3, "correct": 1, "s
 """How often a link may act: an overview can be downloaded three times. To look at what it would do costs nothing."""
 
 
-def make(store: SQLiteStore, root: bytes, request: bytes, purpose: Purpose, *, now: int) -> str:
+def make(store: Store, root: bytes, request: bytes, purpose: Purpose, *, now: int) -> str:
     """Return a new id, in a transaction of the caller's."""
     token = secrets.token_urlsafe(32)
     hash_ = token_hash(root, "link", token)
@@ -24,7 +24,7 @@ def make(store: SQLiteStore, root: bytes, request: bytes, purpose: Purpose, *, n
     return token
 
 
-def find(store: SQLiteStore, root: bytes, token: str, purpose: Purpose, *, now: int) -> tuple[bytes, int] | None:
+def find(store: Store, root: bytes, token: str, purpose: Purpose, *, now: int) -> tuple[bytes, int] | None:
     """Return the request that a link belongs to, and how often it may still act; None if it is none of ours, late, or for another purpose.
 
     It is sought by a keyed hash: the time that takes tells nothing of the ids that there are.
@@ -35,6 +35,6 @@ def find(store: SQLiteStore, root: bytes, token: str, purpose: Purpose, *, now: 
     return rows[0]["request"], rows[0]["uses"]
 
 
-def use(store: SQLiteStore, root: bytes, token: str) -> bool:
+def use(store: Store, root: bytes, token: str) -> bool:
     """Take one of the uses of a link, and of all of its request and purpose, in the transaction of what it does; False if none is left."""
     return store.execute(queries.USE_LINK, hash=token_hash(root, "link", token)) > 0

@@ -9,9 +9,9 @@ import msgspec
 
 from ..errors import VaultError
 from ..mail import Mail, NotNow, Undeliverable, Unsure
-from ..record.submissions import new_id, open_sealed, seal_anew
+from ..record.submissions import ids_like, new_id, open_sealed, seal_anew
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..vault import Vault
 from . import audit, mails
 from .office import Office, call
@@ -40,14 +40,14 @@ class Waiting(NamedTuple):
     sealed: bytes
 
 
-def add(store: SQLiteStore, vault: Vault, mail: Mail, *, now: int, request: bytes | None = None, life: int = LIFE) -> None:
+def add(store: Store, vault: Vault, mail: Mail, *, now: int, request: bytes | None = None, life: int = LIFE) -> None:
     """Queue a mail, in a transaction of the caller's."""
     id_ = new_id()
     subject, sealed = seal_anew(store, vault, msgspec.json.encode(mail), _place(id_))
     store.execute(queries.ADD_MAIL, id=id_, request=request, subject=subject, kind=mail.kind, due=now, expires=now + life, sealed=sealed)
 
 
-def read(store: SQLiteStore, vault: Vault, waiting: Waiting) -> Mail:
+def read(store: Store, vault: Vault, waiting: Waiting) -> Mail:
     """Open a mail.
 
     Raises:
@@ -57,15 +57,13 @@ def read(store: SQLiteStore, vault: Vault, waiting: Waiting) -> Mail:
     return msgspec.json.decode(data, type=Mail)
 
 
-def find(store: SQLiteStore, prefix: str = "") -> list[Waiting]:
+def find(store: Store, prefix: str = "") -> list[Waiting]:
     """Return the mails that wait, or those whose identifier begins so."""
-    if prefix and not prefix.isalnum():
-        return []
-    rows = store.rows(queries.MAILS_LIKE, prefix=prefix.upper()) if prefix else store.rows(queries.MAILS)
+    rows = store.rows(queries.MAILS_LIKE, **ids_like(prefix)) if prefix else store.rows(queries.MAILS)
     return [Waiting(**row) for row in rows]
 
 
-def remove(store: SQLiteStore, id_: bytes, subject: bytes) -> None:
+def remove(store: Store, id_: bytes, subject: bytes) -> None:
     """Delete a mail with its key, in a transaction of the caller's."""
     store.execute(queries.DELETE_MAIL, id=id_)
     store.execute(queries.DELETE_SUBJECT, id=subject)
@@ -81,7 +79,7 @@ class Sent(NamedTuple):
     """The kind of the error by which sending broke off, or "" if it did not."""
 
 
-def deliver(office: Office, store: SQLiteStore, *, now: int, may_send: Callable[[], bool] = lambda: True) -> Sent:
+def deliver(office: Office, store: Store, *, now: int, may_send: Callable[[], bool] = lambda: True) -> Sent:
     """Send what is due, one after another. If the server is away, the rest waits for the next turn.
 
     `may_send` is asked before each: another process may have taken over.
@@ -109,7 +107,7 @@ def deliver(office: Office, store: SQLiteStore, *, now: int, may_send: Callable[
     return Sent(sent, lost, fault)
 
 
-def _attempt(office: Office, store: SQLiteStore, waiting: Waiting) -> Exception | None:
+def _attempt(office: Office, store: Store, waiting: Waiting) -> Exception | None:
     """Send one mail; returns what stood in the way."""
     try:
         mail = read(store, office.vault(), waiting)
@@ -120,7 +118,7 @@ def _attempt(office: Office, store: SQLiteStore, waiting: Waiting) -> Exception 
     return None
 
 
-def _lose(office: Office, store: SQLiteStore, waiting: Waiting, *, now: int) -> None:
+def _lose(office: Office, store: Store, waiting: Waiting, *, now: int) -> None:
     """Give a mail up. The owner is told, unless it is only a link that nobody used, or is for the owner."""
     with store.transaction():
         remove(store, waiting.id, waiting.subject)
@@ -131,7 +129,7 @@ def _lose(office: Office, store: SQLiteStore, waiting: Waiting, *, now: int) -> 
                 add(store, office.vault(), mails.lost(office, waiting.kind, waiting.request), now=now)
 
 
-def drop_expired(office: Office, store: SQLiteStore, *, now: int) -> int:
+def drop_expired(office: Office, store: Store, *, now: int) -> int:
     """Delete mails that are of no use any more; returns how many."""
     expired = [Waiting(**row) for row in store.rows(queries.EXPIRED_MAILS, now=now)]
     for waiting in expired:
@@ -139,13 +137,13 @@ def drop_expired(office: Office, store: SQLiteStore, *, now: int) -> int:
     return len(expired)
 
 
-def _claim(store: SQLiteStore, waiting: Waiting, *, now: int) -> bool:
+def _claim(store: Store, waiting: Waiting, *, now: int) -> bool:
     """Keep others from sending a mail for as long as that may take; False if another process was faster."""
     with store.transaction():
         return store.execute(queries.CLAIM_MAIL, id=waiting.id, attempts=waiting.attempts, due=now + CLAIM_MINUTES * MINUTE) > 0
 
 
-def _put_off(store: SQLiteStore, waiting: Waiting, *, now: int, unsure: bool) -> None:
+def _put_off(store: Store, waiting: Waiting, *, now: int, unsure: bool) -> None:
     """Set the time of the next attempt; much later, if the last one may have been the one."""
     minutes = UNSURE_MINUTES if unsure else RETRY_MINUTES[min(waiting.attempts, len(RETRY_MINUTES) - 1)]
     with store.transaction():

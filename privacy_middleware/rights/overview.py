@@ -23,7 +23,7 @@ from ..sources import DataSource, Record
 from ..statement.facts import Facts
 from ..statement.versions import facts_by_name
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from . import audit
 from .erasure import take_in_spool
 from .office import Office, call, place_of
@@ -100,7 +100,7 @@ class Overview(msgspec.Struct, frozen=True):
         return {part.heading: len(part.rows) for part in self.parts}
 
 
-def gather(office: Office, store: SQLiteStore, request: Request, *, now: int) -> Overview:
+def gather(office: Office, store: Store, request: Request, *, now: int) -> Overview:
     """Return everything that is held of the person who made a request, and note that it was looked at.
 
     Raises:
@@ -118,7 +118,7 @@ def gather(office: Office, store: SQLiteStore, request: Request, *, now: int) ->
     return Overview(who.email, made, tuple(part for part in (*parts, *exported) if part.rows), tuple(missing), facts)
 
 
-def _own_parts(office: Office, store: SQLiteStore, request: Request) -> list[Part]:
+def _own_parts(office: Office, store: Store, request: Request) -> list[Part]:
     zone, lookup = office.settings.zone, request.lookup
     if lookup is None:
         return []
@@ -179,7 +179,7 @@ def _permissions(sent: Sequence[Row]) -> list[Row]:
     ]
 
 
-def _visit_rows(store: SQLiteStore, stored: Stored, when: int | None, zone: tzinfo) -> list[Row]:
+def _visit_rows(store: Store, stored: Stored, when: int | None, zone: tzinfo) -> list[Row]:
     """Return the one visit in which it was sent: others under the same number may be somebody else's at the same computer."""
     if stored.visitor is None or when is None:
         return []
@@ -215,7 +215,7 @@ def _instant(instant: int, zone: tzinfo) -> str:
 # --- the host's sources ----------------------------------------------------------------------------------------------------
 
 
-def _from_sources(office: Office, store: SQLiteStore, request: Request, who: Particulars, *, now: int) -> tuple[list[Part], list[str]]:
+def _from_sources(office: Office, store: Store, request: Request, who: Particulars, *, now: int) -> tuple[list[Part], list[str]]:
     parts, missing = [], []
     steps = {row["source"]: row for row in store.rows(queries.STEPS, request=request.id)}
     for number, source in enumerate(office.sources, 1):
@@ -231,7 +231,7 @@ def _from_sources(office: Office, store: SQLiteStore, request: Request, who: Par
     return parts, missing
 
 
-def _export(office: Office, store: SQLiteStore, request: Request, source: DataSource, who: Particulars, *, now: int) -> list[Row]:
+def _export(office: Office, store: Store, request: Request, source: DataSource, who: Particulars, *, now: int) -> list[Row]:
     begun = time.monotonic()
     rows = [_plain_row(row) for row in call(source.export, who.email)]
     has_files = any(isinstance(value, (bytes, Path)) for row in rows for value in row.values())
@@ -263,7 +263,7 @@ def _plain(value: Any) -> Any:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _stored_export(office: Office, store: SQLiteStore, request: Request, step: Mapping[str, Any]) -> list[Row]:
+def _stored_export(office: Office, store: Store, request: Request, step: Mapping[str, Any]) -> list[Row]:
     place = _place(request, step["source"])
     data = submissions.open_sealed(store, office.vault(), request.subject or b"", step["sealed"], place)
     return msgspec.msgpack.decode(data, type=list[Row])

@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from . import outbox
 from .worker import OfficeWorker
 
@@ -23,7 +23,7 @@ class Postman(OfficeWorker):
     look_seconds = 1.0
     patience = 960.0  # the longest that a mail server is waited for, and more
 
-    def _is_anything_due(self, store: SQLiteStore, now: int) -> bool:
+    def _is_anything_due(self, store: Store, now: int) -> bool:
         return self.office.send is not None and bool(store.rows(queries.ANY_MAIL_DUE, now=now)[0]["duty"])
 
     def _turn(self) -> None:

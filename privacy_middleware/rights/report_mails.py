@@ -13,7 +13,7 @@ from ..mail import Mail
 from ..statistics import reports
 from ..statistics.reports import Row, source_name
 from ..store import statistics_queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from . import mails
 from .office import Office
 from .requests import tell_owner
@@ -34,7 +34,7 @@ class ReportMails:
         self.clock = clock
         self._look_due = 0.0
 
-    def look(self, store: SQLiteStore) -> None:
+    def look(self, store: Store) -> None:
         """In the recorder's thread: queue the mail of the last period that is over, once."""
         if time.monotonic() < self._look_due:
             return
@@ -50,7 +50,7 @@ class ReportMails:
                 tell_owner(self.office, store, self._mail(store, first, last), now=now)
                 store.set_mark(SENT, last)
 
-    def _mail(self, store: SQLiteStore, first: int, last: int) -> Mail:
+    def _mail(self, store: Store, first: int, last: int) -> Mail:
         fewest, length = self.office.settings.suppress_below, last - first + 1
         total = reports.totals(store, first=first, last=last, fewest=fewest)
         before = reports.totals(store, first=first - length, last=first - 1, fewest=fewest)
@@ -81,7 +81,7 @@ def period(kind: str, today: int) -> tuple[int, int]:
     return day_number(end.replace(day=1)), day_number(end)
 
 
-def _is_closed(store: SQLiteStore, first: int, last: int) -> bool:
+def _is_closed(store: Store, first: int, last: int) -> bool:
     return all(row["state"] for row in store.rows(statistics_queries.DAYS, first=first, last=last))
 
 

@@ -14,10 +14,10 @@ import msgspec
 
 from ..errors import PrivacyError, VaultError
 from ..record import submissions
-from ..record.submissions import new_id, root_key
+from ..record.submissions import ids_like, new_id, root_key
 from ..settings import REQUEST_DAYS
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..vault import blind_index
 from . import audit, links, mails, outbox
 from .deadlines import confirm_by, due
@@ -98,7 +98,7 @@ class Request(NamedTuple):
         return self.state in OPEN
 
 
-def open_request(office: Office, store: SQLiteStore, kind: Kind, who: Particulars, *, now: int) -> Request:
+def open_request(office: Office, store: Store, kind: Kind, who: Particulars, *, now: int) -> Request:
     """Take a request, in a transaction of the caller's. Nothing of what is kept is looked at: it is the same work for everybody."""
     id_, root = new_id(), root_key(store, office.vault())
     subject, sealed = submissions.seal_anew(store, office.vault(), msgspec.json.encode(who), _place(id_))
@@ -119,7 +119,7 @@ def open_request(office: Office, store: SQLiteStore, kind: Kind, who: Particular
     return request
 
 
-def ask_for_proof(office: Office, store: SQLiteStore, request: Request, who: Particulars, *, now: int) -> str:
+def ask_for_proof(office: Office, store: Store, request: Request, who: Particulars, *, now: int) -> str:
     """Queue the mail with the one-time link, in a transaction of the caller's; returns the link."""
     link = office.link("confirm", make_proof(office, store, request, now=now))
     mail = mails.confirm(office, request.kind, who, link)
@@ -127,14 +127,14 @@ def ask_for_proof(office: Office, store: SQLiteStore, request: Request, who: Par
     return link
 
 
-def make_proof(office: Office, store: SQLiteStore, request: Request, *, now: int) -> str:
+def make_proof(office: Office, store: Store, request: Request, *, now: int) -> str:
     """Return the id of a new one-time link, in a transaction of the caller's; the request waits for it."""
     if request.state == "received":
         _set_state(store, request, "awaiting_confirmation", actor=audit.SYSTEM, now=now)
     return links.make(store, root_key(store, office.vault()), request.id, "confirm", now=now)
 
 
-def confirm(office: Office, store: SQLiteStore, request: Request, *, now: int) -> Request:
+def confirm(office: Office, store: Store, request: Request, *, now: int) -> Request:
     """Note that the person is who they say, in a transaction of the caller's, and go on to what follows.
 
     Only now does a request count as one: if there is one like it under way, this one is called off.
@@ -154,7 +154,7 @@ def confirm(office: Office, store: SQLiteStore, request: Request, *, now: int) -
     return carry_out(office, store, request, who, actor=audit.SYSTEM, now=now)
 
 
-def _is_duplicate(store: SQLiteStore, request: Request, *, now: int) -> bool:
+def _is_duplicate(store: Store, request: Request, *, now: int) -> bool:
     """Tell whether one like it is under way. A correction that waits for its person gives way: they may have lost its link."""
     others = [get(store, row["id"]) for row in store.rows(queries.DO_DUPLICATE, lookup=request.lookup, kind=request.kind, id=request.id)]
     for other in others:
@@ -163,7 +163,7 @@ def _is_duplicate(store: SQLiteStore, request: Request, *, now: int) -> bool:
     return request.kind != "complaint" and any(get(store, other.id).is_open for other in others)
 
 
-def carry_out(office: Office, store: SQLiteStore, request: Request, who: Particulars, *, actor: str, now: int) -> Request:
+def carry_out(office: Office, store: Store, request: Request, who: Particulars, *, actor: str, now: int) -> Request:
     """Begin what was asked for and is not to be reviewed (any more), in a transaction of the caller's."""
     if request.kind == "erasure":
         acts = now + office.settings.erasure_delay * HOUR
@@ -191,7 +191,7 @@ def carry_out(office: Office, store: SQLiteStore, request: Request, who: Particu
     return close(store, request, "fulfilled", actor=actor, now=now)
 
 
-def review_edits(office: Office, store: SQLiteStore, request: Request, who: Particulars, *, now: int) -> Request:
+def review_edits(office: Office, store: Store, request: Request, who: Particulars, *, now: int) -> Request:
     """Take what the person has corrected, in a transaction of the caller's: to be done at once, or to be reviewed.
 
     Raises:
@@ -212,7 +212,7 @@ def review_edits(office: Office, store: SQLiteStore, request: Request, who: Part
 # --- what the owner decides ------------------------------------------------------------------------------------------------
 
 
-def approve(office: Office, store: SQLiteStore, request: Request, *, actor: str, answer: str = "", now: int) -> Request:
+def approve(office: Office, store: Store, request: Request, *, actor: str, answer: str = "", now: int) -> Request:
     """Have a reviewed request done, in a transaction of the caller's.
 
     Raises:
@@ -231,7 +231,7 @@ def approve(office: Office, store: SQLiteStore, request: Request, *, actor: str,
     return carry_out(office, store, request, who, actor=actor, now=now)
 
 
-def refuse(office: Office, store: SQLiteStore, request: Request, *, actor: str, reason: str, now: int) -> Request:
+def refuse(office: Office, store: Store, request: Request, *, actor: str, reason: str, now: int) -> Request:
     """Refuse a request (GDPR art. 12(4)), in a transaction of the caller's; the person is told why, and where to complain.
 
     Raises:
@@ -246,7 +246,7 @@ def refuse(office: Office, store: SQLiteStore, request: Request, *, actor: str, 
     return close(store, request, "refused", actor=actor, now=now)
 
 
-def extend(office: Office, store: SQLiteStore, request: Request, *, actor: str, reason: str, now: int) -> Request:
+def extend(office: Office, store: Store, request: Request, *, actor: str, reason: str, now: int) -> Request:
     """Take the longer period (GDPR art. 12(3)), in a transaction of the caller's; the person is told why.
 
     Raises:
@@ -267,7 +267,7 @@ def extend(office: Office, store: SQLiteStore, request: Request, *, actor: str, 
     return get(store, request.id)
 
 
-def withdraw(office: Office, store: SQLiteStore, request: Request, *, now: int) -> Request:
+def withdraw(office: Office, store: Store, request: Request, *, now: int) -> Request:
     """Call a request off, as its person asks, in a transaction of the caller's.
 
     Raises:
@@ -280,7 +280,7 @@ def withdraw(office: Office, store: SQLiteStore, request: Request, *, now: int) 
     return close(store, request, "withdrawn", actor=audit.PERSON, now=now)
 
 
-def lift(office: Office, store: SQLiteStore, request: Request, *, actor: str, now: int) -> None:
+def lift(office: Office, store: Store, request: Request, *, actor: str, now: int) -> None:
     """End a restriction, in a transaction of the caller's; the person is told (GDPR art. 18(3)).
 
     Raises:
@@ -297,7 +297,7 @@ def lift(office: Office, store: SQLiteStore, request: Request, *, actor: str, no
 # --- the end ---------------------------------------------------------------------------------------------------------------
 
 
-def close(store: SQLiteStore, request: Request, state: State, *, actor: str, now: int) -> Request:
+def close(store: Store, request: Request, state: State, *, actor: str, now: int) -> Request:
     """Close a request, in a transaction of the caller's. One that nobody has proven to be theirs leaves nothing of an address behind."""
     request = _set_state(store, request, state, actor=actor, now=now, acts=None, closed=now)
     if state != "fulfilled":
@@ -307,7 +307,7 @@ def close(store: SQLiteStore, request: Request, state: State, *, actor: str, now
     return request
 
 
-def lapse(store: SQLiteStore, *, now: int) -> int:
+def lapse(store: Store, *, now: int) -> int:
     """Close what nobody has confirmed in time, or gone on with; returns how many."""
     with store.transaction():
         late = store.rows(queries.UNPROVEN, now=now)
@@ -317,7 +317,7 @@ def lapse(store: SQLiteStore, *, now: int) -> int:
     return len(late)
 
 
-def purge(store: SQLiteStore, *, now: int) -> int:
+def purge(store: Store, *, now: int) -> int:
     """Delete what was closed long ago, and links that lead nowhere; returns how many requests."""
     with store.transaction():
         old = store.rows(queries.LONG_CLOSED, closed=now - REQUEST_DAYS * DAY, unproven=now - UNPROVEN_DAYS * DAY)
@@ -329,7 +329,7 @@ def purge(store: SQLiteStore, *, now: int) -> int:
     return len(old)
 
 
-def detach(store: SQLiteStore, request: Request, *, keep_link: links.Purpose | None = None) -> None:
+def detach(store: Store, request: Request, *, keep_link: links.Purpose | None = None) -> None:
     """Forget whose a request was, in a transaction of the caller's: address, text, links, mails, key. Kind, state and dates stay."""
     for row in store.rows(queries.MAILS_OF, request=request.id):
         outbox.remove(store, row["id"], row["subject"])
@@ -343,40 +343,40 @@ def detach(store: SQLiteStore, request: Request, *, keep_link: links.Purpose | N
 # --- what is stored --------------------------------------------------------------------------------------------------------
 
 
-def get(store: SQLiteStore, id_: bytes) -> Request:
+def get(store: Store, id_: bytes) -> Request:
     """Return a request that is there."""
     return Request(**store.rows(queries.REQUEST, id=id_)[0])
 
 
-def find_one(store: SQLiteStore, prefix: str) -> Request | None:
+def find_one(store: Store, prefix: str) -> Request | None:
     """Return the request whose identifier begins so, if there is just one."""
-    rows = store.rows(queries.REQUESTS_LIKE, prefix=prefix.upper()) if prefix.isalnum() else []
+    rows = store.rows(queries.REQUESTS_LIKE, **ids_like(prefix))
     return Request(**rows[0]) if len(rows) == 1 else None
 
 
-def find_all(store: SQLiteStore) -> list[Request]:
+def find_all(store: Store) -> list[Request]:
     """Return all requests, the oldest first."""
     return [Request(**row) for row in store.rows(queries.REQUESTS)]
 
 
-def of_person(store: SQLiteStore, lookup: bytes) -> list[Request]:
+def of_person(store: Store, lookup: bytes) -> list[Request]:
     """Return the requests of the person whom a blind index stands for."""
     return [Request(**row) for row in store.rows(queries.REQUESTS_OF, lookup=lookup)]
 
 
-def particulars(office: Office, store: SQLiteStore, request: Request) -> Particulars:
+def particulars(office: Office, store: Store, request: Request) -> Particulars:
     """Open what is sealed of a request.
 
     Raises:
-        VaultError: if it cannot be opened. PrivacyError: if it is forgotten.
+        VaultError: if it cannot be opened, or is forgotten.
     """
     if request.subject is None or request.sealed is None:
-        raise PrivacyError("whose request this was is forgotten")
+        raise VaultError("whose request this was is forgotten")
     data = submissions.open_sealed(store, office.vault(), request.subject, request.sealed, _place(request.id))
     return msgspec.json.decode(data, type=Particulars)
 
 
-def seal(office: Office, store: SQLiteStore, request: Request, who: Particulars) -> None:
+def seal(office: Office, store: Store, request: Request, who: Particulars) -> None:
     """Put other particulars in the place of a request's, in a transaction of the caller's."""
     if request.subject is not None:
         sealed = submissions.seal_again(store, office.vault(), request.subject, msgspec.json.encode(who), _place(request.id))
@@ -388,7 +388,7 @@ def without_values(who: Particulars) -> Particulars:
     return msgspec.structs.replace(who, edits=tuple(msgspec.structs.replace(edit, old=None, new=None) for edit in who.edits))
 
 
-def ask_instead(office: Office, store: SQLiteStore, request: Request, kind: Kind, *, now: int) -> None:
+def ask_instead(office: Office, store: Store, request: Request, kind: Kind, *, now: int) -> None:
     """Take a request of another kind in the place of an unproven one, in a transaction of the caller's; its link goes to the same address.
 
     Whoever made the first one may have been somebody else, who so keeps the person from asking for what they want.
@@ -400,12 +400,12 @@ def ask_instead(office: Office, store: SQLiteStore, request: Request, kind: Kind
         ask_for_proof(office, store, other, who, now=now)
 
 
-def is_in_force(store: SQLiteStore, request: Request) -> bool:
+def is_in_force(store: Store, request: Request) -> bool:
     """Tell whether a restriction or objection still holds."""
     return bool(store.rows(queries.IN_FORCE, lookup=request.lookup, closed=request.closed))
 
 
-def close_unreadable(office: Office, store: SQLiteStore, *, actor: str, now: int) -> int:
+def close_unreadable(office: Office, store: Store, *, actor: str, now: int) -> int:
     """Close open requests whose key is lost for ever, in a transaction of the caller's; returns how many."""
     lost = [request for request in find_all(store) if request.is_open and not _is_readable(office, store, request)]
     for request in lost:
@@ -413,38 +413,38 @@ def close_unreadable(office: Office, store: SQLiteStore, *, actor: str, now: int
     return len(lost)
 
 
-def _is_readable(office: Office, store: SQLiteStore, request: Request) -> bool:
+def _is_readable(office: Office, store: Store, request: Request) -> bool:
     try:
         particulars(office, store, request)
-    except PrivacyError:
+    except VaultError:
         return False
     return True
 
 
-def make_link(office: Office, store: SQLiteStore, request: Request, purpose: links.Purpose, *, now: int) -> str:
+def make_link(office: Office, store: Store, request: Request, purpose: links.Purpose, *, now: int) -> str:
     """Return a new link of a request for a mail, in a transaction of the caller's; "" without a base URL."""
     if not office.settings.base_url:
         return ""
     return office.link(purpose, links.make(store, root_key(store, office.vault()), request.id, purpose, now=now))
 
 
-def status_link(office: Office, store: SQLiteStore, request: Request, *, now: int) -> str:
+def status_link(office: Office, store: Store, request: Request, *, now: int) -> str:
     """Return a new link to what has become of a request."""
     return make_link(office, store, request, "status", now=now)
 
 
-def tell_owner(office: Office, store: SQLiteStore, mail: Any, *, now: int) -> None:
+def tell_owner(office: Office, store: Store, mail: Any, *, now: int) -> None:
     """Queue a mail to the owner, if anybody is named, in a transaction of the caller's."""
     if mail.to:
         outbox.add(store, office.vault(), mail, now=now)
 
 
-def _mail(office: Office, store: SQLiteStore, request: Request, mail: Any, *, now: int, life: int = outbox.LIFE) -> None:
+def _mail(office: Office, store: Store, request: Request, mail: Any, *, now: int, life: int = outbox.LIFE) -> None:
     outbox.add(store, office.vault(), mail, now=now, request=request.id, life=life)
 
 
 def _mail_link(
-    office: Office, store: SQLiteStore, request: Request, who: Particulars, purpose: Literal["overview", "correct"], *, now: int
+    office: Office, store: Store, request: Request, who: Particulars, purpose: Literal["overview", "correct"], *, now: int
 ) -> None:
     """Queue the mail that leads to somebody's data. Without a base URL there is none: then they stand at the page already."""
     link = make_link(office, store, request, purpose, now=now)
@@ -462,7 +462,7 @@ def _must_be(request: Request, *states: State) -> None:
         raise OutOfTurn(f"the request is {request.state.replace('_', ' ')}: this can be done only while it is {' or '.join(states)}")
 
 
-def _set_state(store: SQLiteStore, request: Request, state: State, *, actor: str, now: int, **changes: int | None) -> Request:
+def _set_state(store: Store, request: Request, state: State, *, actor: str, now: int, **changes: int | None) -> Request:
     """Change the state, unless another process was faster.
 
     Raises:
@@ -476,7 +476,7 @@ def _set_state(store: SQLiteStore, request: Request, state: State, *, actor: str
     return changed
 
 
-def _note(store: SQLiteStore, request: Request, what: str, *, actor: str, now: int) -> None:
+def _note(store: Store, request: Request, what: str, *, actor: str, now: int) -> None:
     about = f"{request.kind} {request.id.hex()}"
     audit.note(store, now=now, actor=actor, action=f"request {what}", about=about, subject=request.lookup)
 

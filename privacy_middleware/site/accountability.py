@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +12,7 @@ from starlette.routing import Route
 
 from ..access import Role
 from ..checks import PROFILES, Profile, check
+from ..errors import StoreError
 from ..privacy import Privacy
 from ..statement.processing import record_in_force
 from ..statement.versions import Version, history, steps
@@ -71,7 +71,7 @@ class AccountabilityPages:
         found = await self.owner.read(lambda store: check(language, self.privacy, store, profile))
         try:
             compared = await self.owner.read(lambda store: compare(self.privacy, store))
-        except sqlite3.OperationalError:  # there are too many visits to look at while a page waits
+        except StoreError:  # there are too many visits to look at while a page waits
             compared = []
         found.sort(key=lambda one: one.passed)
         return self._page(call, "checks.html", role, here="statement", checks=found, findings=compared, profile=profile, profiles=PROFILES)

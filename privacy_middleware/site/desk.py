@@ -15,7 +15,7 @@ from starlette.routing import Route
 from ..access import Role
 from ..collect.treatment import in_words
 from ..collect.visitor import date_of
-from ..errors import PrivacyError, VaultError
+from ..errors import PrivacyError, StoreError, VaultError
 from ..language import N_, Language
 from ..privacy import Privacy
 from ..problems import problems
@@ -25,7 +25,7 @@ from ..rights import audit, requests
 from ..rights.requests import DAY, Request
 from ..settings import effective
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..waiting import answer_of
 from .owner import OwnerPages
 from .sign_in import SignIn, form_of, see
@@ -102,7 +102,7 @@ class DeskPages:
             call, "request.html", role, here="requests", status=409 if fault else 200, fault=fault, text=sent.get("text", ""), **shown
         )
 
-    def _decide(self, _: Language, store: SQLiteStore, id_: str, sent: dict[str, str]) -> str:
+    def _decide(self, _: Language, store: Store, id_: str, sent: dict[str, str]) -> str:
         """Do what was pressed; returns what is wrong with it, or ""."""
         text, action, now = sent.get("text", "").strip(), sent.get("action", ""), self._now()
         if action in ("refuse", "extend") and not text:
@@ -121,17 +121,19 @@ class DeskPages:
                 if found is None:
                     return NOT_THERE
                 decisions[action](found)
+        except StoreError:
+            raise
         except PrivacyError as error:
             return str(error)
         return ""
 
-    def _open_request(self, _: Language, store: SQLiteStore, id_: str) -> dict[str, Any] | None:
+    def _open_request(self, _: Language, store: Store, id_: str) -> dict[str, Any] | None:
         found = requests.find_one(store, _whole(id_))
         if found is None:
             return None
         try:
             who, problem = requests.particulars(self.office, store, found), ""
-        except PrivacyError as error:
+        except VaultError as error:
             who, problem = None, str(error)
         with store.transaction():
             about = f"{found.kind} {found.id.hex()}"
@@ -152,7 +154,7 @@ class DeskPages:
         """List what was sent with forms, by purpose; nothing of it is opened."""
         purpose = call.query_params.get("purpose", "")
 
-        def look(store: SQLiteStore) -> tuple[Counter[str], list[Stored]]:
+        def look(store: Store) -> tuple[Counter[str], list[Stored]]:
             everything = submissions.find(store, first=0, last=LAST_DAY)
             usable = [stored for stored in everything if not submissions.is_restricted(store, stored)]
             return Counter(stored.purpose for stored in usable), [stored for stored in usable if purpose in ("", stored.purpose)]
@@ -165,7 +167,7 @@ class DeskPages:
     async def submission(self, call: Call, role: Role) -> Response:
         """Open a submission, which is noted; a POST notes that it is answered."""
 
-        def act(store: SQLiteStore) -> dict[str, Any] | None:
+        def act(store: Store) -> dict[str, Any] | None:
             stored = submissions.find_one(store, _whole(call.path_params["id"]))
             if stored is None or submissions.is_restricted(store, stored):
                 return None
@@ -210,7 +212,7 @@ class DeskPages:
     async def audit(self, call: Call, role: Role) -> Response:
         """Show who looked at what and decided what, the newest first, and whether the chain of entries is whole."""
 
-        def look(store: SQLiteStore) -> tuple[list[dict[str, Any]], audit.Verified]:
+        def look(store: Store) -> tuple[list[dict[str, Any]], audit.Verified]:
             return store.rows(queries.LAST_AUDITED, most=MOST_ROWS), audit.verify(store)
 
         found, verified = await self.owner.read(look)
@@ -220,7 +222,7 @@ class DeskPages:
     async def state(self, call: Call, role: Role) -> Response:
         """Show what was dropped and why, the queue, and the settings in force."""
 
-        def look(store: SQLiteStore) -> tuple[dict[str, int], dict[str, Any], list[str]]:
+        def look(store: Store) -> tuple[dict[str, int], dict[str, Any], list[str]]:
             counted = store.rows(queries.COUNTS, first=0, last=LAST_DAY, step=1)
             wrong = problems(self.privacy, store)
             return {row["name"]: row["amount"] for row in counted}, store.rows(queries.HITS_STORED)[0], wrong
@@ -247,7 +249,7 @@ class DeskPages:
     def _not_found(self, call: Call) -> Response:
         return self.owner.pages.render(call, "not_found.html", status=404)
 
-    async def _in_store(self, work: Callable[[SQLiteStore], Any]) -> Any:
+    async def _in_store(self, work: Callable[[Store], Any]) -> Any:
         return await answer_of(self.privacy.recorder.submit(work))
 
     def _now(self) -> int:

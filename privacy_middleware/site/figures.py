@@ -15,7 +15,7 @@ from ..language import Language
 from ..privacy import Privacy
 from ..settings import FEWEST_PUBLIC
 from ..statistics.publish import BY_HALF, DAILY, DELTA, EPSILON, Published, half_of, published
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..waiting import answer_of
 from .charts import chart
 from .files import csv_of
@@ -126,7 +126,7 @@ class FiguresPages:
         return _json(SCHEMA)
 
     async def _found(self) -> list[Published] | None:
-        def look(store: SQLiteStore) -> list[Published]:
+        def look(store: Store) -> list[Published]:
             return published(store)
 
         try:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from ..privacy import Privacy
 from ..rights import outbox, requests
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..waiting import answer_of
 from .pages import HEADERS, Pages
 from .visitor import UNREACHABLE
@@ -48,7 +48,7 @@ class Metrics:
             found = {"up": 0}
         return PlainTextResponse("".join(self._lines(found)) + "# EOF\n", headers={**HEADERS, "content-type": TYPE})
 
-    def _look(self, store: SQLiteStore) -> dict[str, Any]:
+    def _look(self, store: Store) -> dict[str, Any]:
         counted = {row["name"]: row["amount"] for row in store.rows(queries.COUNTS, first=0, last=LAST_DAY, step=1)}
         asked = [one for one in requests.find_all(store) if one.is_open]
         return {

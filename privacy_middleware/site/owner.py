@@ -25,7 +25,7 @@ from ..statistics.goals import BETWEEN
 from ..statistics.live import right_now
 from ..statistics.reports import NOTHING, Row, shown_value
 from ..store import queries, statistics_queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..waiting import answer_of, in_thread
 from .charts import Chart, chart, shades, world
 from .files import FORMATS, file_of
@@ -142,7 +142,7 @@ class OwnerPages:
     def _faulty(self, request: Request, role: Role, fault: Faulty) -> Response:
         return self.render(request, "owner/faulty.html", role, here="", status=400, fault=fault.text(self.pages.language_of(request)))
 
-    def _all(self, _: Language, store: SQLiteStore, view: View) -> Figures:
+    def _all(self, _: Language, store: Store, view: View) -> Figures:
         period = view.period
         days: dict[str, Any] = {"first": period.first, "last": period.last, "fewest": self.fewest}
         before = period.before
@@ -164,7 +164,7 @@ class OwnerPages:
             {row.value: row.visitors for row in panels["country"] if row.value and not row.is_other},
         )
 
-    def _filtered(self, _: Language, store: SQLiteStore, view: View) -> Figures | None:
+    def _filtered(self, _: Language, store: Store, view: View) -> Figures | None:
         only = view.only or Only("page", "")
         found = self.filters.figures(store, only, first=view.period.first, last=view.period.last)
         if found is None:
@@ -261,7 +261,7 @@ class OwnerPages:
         only = self._only_in_words(_, view.only)
         return self.render(request, "owner/panel.html", role, here="", only=only, **values)
 
-    def _rows(self, store: SQLiteStore, dimension: str, view: View) -> list[Row]:
+    def _rows(self, store: Store, dimension: str, view: View) -> list[Row]:
         if view.only is None:
             return reports.rows(store, dimension, first=view.period.first, last=view.period.last, fewest=self.fewest)
         found = self.filters.figures(store, view.only, first=view.period.first, last=view.period.last)
@@ -327,7 +327,7 @@ class OwnerPages:
         names = {form.name: self.pages.language_of(request).own(form.title) or form.name for form in self.privacy.declaration.forms}
         first, last = view.period.first, view.period.last
 
-        def look(store: SQLiteStore) -> tuple[list[object], dict[str, int]]:
+        def look(store: Store) -> tuple[list[object], dict[str, int]]:
             counted = store.rows(queries.COUNTS, first=first, last=last, step=self.fewest)
             choices = {row["name"]: row["amount"] for row in counted if row["name"].startswith("choice.")}
             return list(form_reports(store, names, first=first, last=last, step=self.fewest)), choices
@@ -378,14 +378,12 @@ class OwnerPages:
         shared = {"role": role, "here": here, "periods": NAMES, "fewest": self.fewest}
         return self.pages.render(request, template, status=status, **shared, **values)
 
-    async def read(self, work: Callable[[SQLiteStore], Result]) -> Result:
+    async def read(self, work: Callable[[Store], Result]) -> Result:
         """Do some reading on a connection of its own, in a thread of ours, from one state of the database, within `PATIENCE`."""
 
         def reading() -> Result:
-            store = SQLiteStore(self.privacy.settings.database_path)
-            store.open_to_read()
-            end = time.monotonic() + PATIENCE
-            store.connection.set_progress_handler(lambda: time.monotonic() > end, 100_000)
+            store = self.privacy.store.another()
+            store.open_to_read(patience=PATIENCE)
             try:
                 with store.snapshot():
                     return work(store)

@@ -17,7 +17,7 @@ from ..rights.requests import Request
 from ..statement.facts import Facts
 from ..statement.linked_data import OF_REQUESTS, Decision, receipt_document
 from ..statement.versions import facts_by_name
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..waiting import answer_of
 from .pages import HEADERS, Pages
 from .statement import home
@@ -75,7 +75,7 @@ class ReceiptPages:
             return self.pages.private(self.pages.render(call, "no_link.html", status=404))
         return self.pages.private(self._download(call, *found))
 
-    def _find(self, store: SQLiteStore, token: str) -> tuple[Decision, Facts] | None:
+    def _find(self, store: Store, token: str) -> tuple[Decision, Facts] | None:
         now = int(self.privacy.clerk.clock() * 1000)
         with store.transaction():
             link = links.find(store, root_key(store, self.privacy.office.vault()), token, "status", now=now)
@@ -84,7 +84,7 @@ class ReceiptPages:
         decision = self._decision(requests.get(store, link[0]), store)
         return (decision, facts_by_name(store, {decision.version}).get(decision.version, self.privacy.facts)) if decision else None
 
-    def _decision(self, request: Request, store: SQLiteStore) -> Decision | None:
+    def _decision(self, request: Request, store: Store) -> Decision | None:
         if request.kind not in OF_REQUESTS or request.confirmed is None:
             return None
         who = requests.particulars(self.privacy.office, store, request)

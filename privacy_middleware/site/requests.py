@@ -27,7 +27,7 @@ from ..rights.limits import seconds_to_wait
 from ..rights.overview import Overview, gather
 from ..rights.requests import LONGEST_TEXT, Kind, OutOfTurn, Particulars, Request
 from ..statement.requests import PERIODS
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..values import REQUEST_KINDS
 from ..vault import normalise_email
 from ..waiting import answer_of, in_thread
@@ -163,7 +163,7 @@ class RequestPages:
         who = Particulars(email, _.code, text)
         return Asked(cast("Kind", kind), who, is_proven=bool(signed_in))
 
-    def _open(self, store: SQLiteStore, call: Call, asked: Asked) -> tuple[int, str, str]:
+    def _open(self, store: Store, call: Call, asked: Asked) -> tuple[int, str, str]:
         """In the recorder's thread: count and store the request, and queue the mail; or say how long to wait."""
         office, now = self.office, self._now()
         root = root_key_of(self, store)
@@ -215,7 +215,7 @@ class RequestPages:
         if chosen and kind is None:
             return self.pages.say(self.pages.language_of(call)(NO_CHOICE), 400)
 
-        def act(store: SQLiteStore) -> tuple[str, str, Kind] | None:
+        def act(store: Store) -> tuple[str, str, Kind] | None:
             with store.transaction():
                 opened = self._opened(store, call, "confirm")
                 if opened is None or not links.use(store, root_key_of(self, store), opened.token):
@@ -232,7 +232,7 @@ class RequestPages:
         token, place, of_kind = done
         return await self._go_on(call, place, token, refuse=of_kind == "objection") if token else _see(call, place)
 
-    def _proven(self, store: SQLiteStore, request: Request, *, now: int) -> tuple[str, str]:
+    def _proven(self, store: Store, request: Request, *, now: int) -> tuple[str, str]:
         """In a transaction: confirm a request; returns the token of the page to go on with, and its place."""
         request = requests.confirm(self.office, store, request, now=now)
         place: links.Purpose = "status"
@@ -292,7 +292,7 @@ class RequestPages:
         )
 
     async def _download(self, call: Call, opened: Opened, found: Overview) -> Response:
-        def take_one(store: SQLiteStore) -> bool:
+        def take_one(store: Store) -> bool:
             with store.transaction():
                 return links.use(store, root_key_of(self, store), opened.token)
 
@@ -351,7 +351,7 @@ class RequestPages:
         if not wrong.edits and not note:
             return await self._sheets(call, opened, sent=sent, fault=_("Nothing is changed yet. Change a value, or write what is wrong."))
 
-        def act(store: SQLiteStore) -> str | None:
+        def act(store: Store) -> str | None:
             with store.transaction():
                 if not links.use(store, root_key_of(self, store), opened.token):
                     return None
@@ -384,12 +384,12 @@ class RequestPages:
             return self._no_link(call)
         return self._status_page(call, *found, fault=fault)
 
-    def _standing(self, store: SQLiteStore, call: Call) -> tuple[Request, bool] | None:
+    def _standing(self, store: Store, call: Call) -> tuple[Request, bool] | None:
         """Return the request, and whether it restricts anything."""
         opened = self._opened(store, call, "status")
         return (opened.request, requests.is_in_force(store, opened.request)) if opened else None
 
-    def _changed(self, store: SQLiteStore, call: Call, action: str) -> str | None:
+    def _changed(self, store: Store, call: Call, action: str) -> str | None:
         """In the recorder's thread: call a request off, or end what it restricts; returns what stood in the way. None without a link."""
         with store.transaction():
             opened = self._opened(store, call, "status")
@@ -424,7 +424,7 @@ class RequestPages:
 
     # --- shared ------------------------------------------------------------------------------------------------------------
 
-    def _opened(self, store: SQLiteStore, call: Call, purpose: links.Purpose, *, used_up: bool = False) -> Opened | None:
+    def _opened(self, store: Store, call: Call, purpose: links.Purpose, *, used_up: bool = False) -> Opened | None:
         token = call.path_params["token"]
         found = links.find(store, root_key_of(self, store), token, purpose, now=self._now())
         if found is None or not (found[1] or used_up):
@@ -441,10 +441,10 @@ class RequestPages:
     def _now(self) -> int:
         return int(self.privacy.clerk.clock() * 1000)
 
-    async def _in_store(self, work: Callable[[SQLiteStore], Result]) -> Result:
+    async def _in_store(self, work: Callable[[Store], Result]) -> Result:
         return await answer_of(self.privacy.recorder.submit(work))
 
-    async def _from_sources(self, work: Callable[[SQLiteStore], Result]) -> Result | None:
+    async def _from_sources(self, work: Callable[[Store], Result]) -> Result | None:
         """Have the clerk do it, who may ask the host's sources; None if that takes too long."""
         try:
             return await answer_of(self.privacy.clerk.ask(work), patience=SOURCE_SECONDS)
@@ -452,9 +452,9 @@ class RequestPages:
             return None
 
 
-def root_key_of(pages: RequestPages, store: SQLiteStore) -> bytes:
+def root_key_of(pages: RequestPages, store: Store) -> bytes:
     """Return the key of keyed hashes, made at first use."""
-    if store.connection.in_transaction:
+    if store.in_transaction:
         return root_key(store, pages.office.vault())
     with store.transaction():
         return root_key(store, pages.office.vault())

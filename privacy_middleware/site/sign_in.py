@@ -22,7 +22,7 @@ from ..record.submissions import root_key
 from ..rights import audit, mails
 from ..rights.limits import network_of
 from ..rights.requests import tell_owner
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..waiting import answer_of, in_thread
 from .origin import is_same_origin
 from .pages import HEADERS, Pages, base_path
@@ -80,7 +80,7 @@ class SignIn:
         if not token or len(token) > 100:
             return None
 
-        def look(store: SQLiteStore) -> access.Session | None:
+        def look(store: Store) -> access.Session | None:
             with store.transaction():
                 return access.session(store, self._root(store), token, way=self._way, now=self._now())
 
@@ -134,7 +134,7 @@ class SignIn:
         sent = await form_of(request, self.privacy.settings.base_url)
         network = network_of(address_of(request, self.privacy))
 
-        def count(store: SQLiteStore) -> bool:
+        def count(store: Store) -> bool:
             with store.transaction():
                 return access.may_try(store, self._root(store), network, now=self._now())
 
@@ -150,7 +150,7 @@ class SignIn:
             return self._form(request, status=403, fault=self.pages.language_of(request)(N_("This is not the password.")))
         return await self._begin(request, "officer")
 
-    def _mail_link(self, store: SQLiteStore) -> None:
+    def _mail_link(self, store: Store) -> None:
         office, now = self.privacy.office, self._now()
         with store.transaction():
             token = access.make_link(store, self._root(store), "officer", now=now)
@@ -174,7 +174,7 @@ class SignIn:
             return self.pages.private(self.pages.render(request, "owner/link.html", status=404, holds=False))
         return self._signed_in(request, cookie)
 
-    def _redeem(self, store: SQLiteStore, token: str) -> str | None:
+    def _redeem(self, store: Store, token: str) -> str | None:
         with store.transaction():
             found = access.redeem(store, self._root(store), token, way=self._way, now=self._now())
             if found:
@@ -182,7 +182,7 @@ class SignIn:
         return found
 
     async def _begin(self, request: Request, role: Role) -> Response:
-        def begin(store: SQLiteStore) -> str:
+        def begin(store: Store) -> str:
             with store.transaction():
                 audit.note(store, now=self._now(), actor="the owner (page)", action="signed in by password")
                 return access.begin(store, self._root(store), role, way=self._way, now=self._now())
@@ -203,7 +203,7 @@ class SignIn:
                 return await self._not_signed_in(request)
             token = request.cookies.get(_cookie_name(request), "")
 
-            def end(store: SQLiteStore) -> None:
+            def end(store: Store) -> None:
                 with store.transaction():
                     if "everywhere" in sent and role == "officer":
                         access.end_all(store)
@@ -223,8 +223,8 @@ class SignIn:
     def _way(self) -> str:
         return access.fingerprint(self.privacy.keys.vault, self.privacy.settings.owner_password_hash)
 
-    def _root(self, store: SQLiteStore) -> bytes:
-        if store.connection.in_transaction:
+    def _root(self, store: Store) -> bytes:
+        if store.in_transaction:
             return root_key(store, self.privacy.keys.vault)
         with store.transaction():
             return root_key(store, self.privacy.keys.vault)
@@ -232,7 +232,7 @@ class SignIn:
     def _now(self) -> int:
         return int(self.clock() * 1000)
 
-    async def _in_store(self, work: Callable[[SQLiteStore], Result]) -> Result:
+    async def _in_store(self, work: Callable[[Store], Result]) -> Result:
         return await answer_of(self.privacy.recorder.submit(work))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, tzinfo
 from typing import Final
@@ -21,7 +20,7 @@ from ..waiting import answer_of
 from .origin import is_same_origin
 from .pages import Pages
 
-UNREACHABLE: Final = (TimeoutError, StoreError, VaultError, sqlite3.Error)
+UNREACHABLE: Final = (TimeoutError, StoreError, VaultError)
 NOT_OURS: Final = N_("This form must be sent from this website's own page.")
 NO_CHOICE: Final = N_("The form was sent without a choice. Go back, and press one of the buttons.")
 

@@ -11,7 +11,7 @@ import msgspec
 
 from ..language import Language, Languages
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from .changes import Change, changes
 from .facts import Facts, canonical, digest, read_facts
 from .section import Section, plain_text
@@ -52,7 +52,7 @@ class Step(NamedTuple):
     changes: list[Change]
 
 
-def note(store: SQLiteStore, facts: Facts, languages: Languages, *, now: int, also: Callable[[bool], None] = lambda _: None) -> int:
+def note(store: Store, facts: Facts, languages: Languages, *, now: int, also: Callable[[bool], None] = lambda _: None) -> int:
     """Note the version in force, if it is not the last one already; returns since when it is (epoch milliseconds).
 
     `also` is called in the same transaction when a version is noted, with whether the change is material.
@@ -74,18 +74,18 @@ def note(store: SQLiteStore, facts: Facts, languages: Languages, *, now: int, al
     return since
 
 
-def history(store: SQLiteStore) -> list[Version]:
+def history(store: Store) -> list[Version]:
     """Return all versions, the newest first."""
     return [_version(row) for row in store.rows(queries.VERSIONS)]
 
 
-def find(store: SQLiteStore, number: int) -> Version | None:
+def find(store: Store, number: int) -> Version | None:
     """Return one version; None if there is none of that number."""
     rows = store.rows(queries.VERSION, number=number)
     return _version(rows[0]) if rows else None
 
 
-def facts_by_name(store: SQLiteStore, names: Collection[str]) -> dict[str, Facts]:
+def facts_by_name(store: Store, names: Collection[str]) -> dict[str, Facts]:
     """Return the facts of the versions of these names, as far as they were kept."""
     return {version.name: version.facts for version in history(store) if version.facts and version.name in names} if names else {}
 
@@ -131,4 +131,4 @@ def _text(version: Version, language: Language) -> list[str]:
 
 def _version(row: Mapping[str, Any]) -> Version:
     facts = bytes(row["facts"])
-    return Version(row["number"], bytes(row["digest"]), row["since"], read_facts(facts) if facts else None, bytes(row["texts"]))
+    return Version(row["number"], bytes(row["digest"]), row["since"], read_facts(facts) if facts else None, bytes(row.get("texts", b"")))

@@ -6,7 +6,6 @@ Of several workers one at a time counts, under a lease.
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 import threading
 import time
@@ -20,7 +19,7 @@ from ..errors import StoreError
 from ..record.purge import first_kept
 from ..record.worker import LeasedWorker
 from ..store import statistics_queries as queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from .publish import publish_due
 from .rollup import CLOSED, OPEN, PURGED, Changed, Terms, close_month, count_day, days_of_month, hold_again, keep_day, month_of
 
@@ -43,7 +42,7 @@ class Bookkeeper(LeasedWorker):
 
     def __init__(
         self,
-        store: SQLiteStore,
+        store: Store,
         terms: Terms,
         *,
         retention_days: int,
@@ -73,15 +72,14 @@ class Bookkeeper(LeasedWorker):
         self._call()
         return future
 
-    def _is_anything_due(self, store: SQLiteStore, now: int) -> bool:
+    def _is_anything_due(self, store: Store, now: int) -> bool:
         return bool(self._days_to_close(store, now)) or bool(months_to_close(store, self._today(now))) or self._is_other_number(store)
 
     def close(self, timeout: float = 2.0) -> None:
         """End; a day that is half counted is counted again by the next process."""
         self._closing = self._thread is not None
         if self._closing and self.store.is_open:
-            with suppress(sqlite3.Error, StoreError):  # closed at this very moment
-                self.store.connection.interrupt()
+            self.store.interrupt()
         super().close(timeout)
 
     # --- the thread --------------------------------------------------------------------------------------------------------
@@ -134,10 +132,10 @@ class Bookkeeper(LeasedWorker):
         taken = time.monotonic() - began
         self._pause_until = time.monotonic() + (20 * taken if taken > QUICK_SECONDS else 0)
 
-    def _days_to_close(self, store: SQLiteStore, now: int) -> list[int]:
+    def _days_to_close(self, store: Store, now: int) -> list[int]:
         return days_to_close(store, today=self._today(now), kept=first_kept(now, self.terms.zone, self.retention_days))
 
-    def _is_other_number(self, store: SQLiteStore) -> bool:
+    def _is_other_number(self, store: Store) -> bool:
         return store.mark(FEWEST) != self.terms.fewest and store.rows(queries.FIRST_DAY)[0]["day"] is not None
 
     def _today(self, now: int) -> int:
@@ -151,7 +149,7 @@ def give_way() -> None:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
-def days_to_close(store: SQLiteStore, *, today: int, kept: int) -> list[int]:
+def days_to_close(store: Store, *, today: int, kept: int) -> list[int]:
     """Return the days that are final and hold something not counted yet: their salt is gone, or their hits are about to be purged.
 
     A closed day comes again if an import, or a worker that was late, has added to it.
@@ -165,12 +163,12 @@ def days_to_close(store: SQLiteStore, *, today: int, kept: int) -> list[int]:
     ]
 
 
-def close_day(store: SQLiteStore, day: int, terms: Terms, *, now: int) -> None:
+def close_day(store: Store, day: int, terms: Terms, *, now: int) -> None:
     """Count a day for good. Counting it again gives the same; of a day whose hits are purged, what came in since is added."""
     _count_and_keep(store, day, terms, state=CLOSED, now=now)
 
 
-def count_open_days(store: SQLiteStore, terms: Terms, *, now: int) -> None:
+def count_open_days(store: Store, terms: Terms, *, now: int) -> None:
     """Count those days that go on and have changed since they were last counted.
 
     Those are today and yesterday, and, where the app has not run since, days whose salt is not destroyed yet.
@@ -188,14 +186,14 @@ def count_open_days(store: SQLiteStore, terms: Terms, *, now: int) -> None:
             _count_and_keep(store, day, terms, state=OPEN, now=now)
 
 
-def _count_and_keep(store: SQLiteStore, day: int, terms: Terms, *, state: int, now: int) -> None:
+def _count_and_keep(store: Store, day: int, terms: Terms, *, state: int, now: int) -> None:
     for _ in range(5):
         with suppress(Changed):
             _try_to_count(store, day, terms, state=state, now=now)
             return
 
 
-def _try_to_count(store: SQLiteStore, day: int, terms: Terms, *, state: int, now: int) -> None:
+def _try_to_count(store: Store, day: int, terms: Terms, *, state: int, now: int) -> None:
     """Count a day and keep its figures, unless anything of it has changed meanwhile.
 
     A visitor may have erased hits, a purge may have begun, or another process may have counted the day.
@@ -214,7 +212,7 @@ def _try_to_count(store: SQLiteStore, day: int, terms: Terms, *, state: int, now
         keep_day(store, day, table, terms, state=PURGED if is_purged else state, last=found["last"], now=now)
 
 
-def hold_all_again(store: SQLiteStore, terms: Terms) -> None:
+def hold_all_again(store: Store, terms: Terms) -> None:
     """Decide anew what of all days is shown: the owner has set another number of visitors."""
     for row in store.rows(queries.DAYS, first=0, last=2**31):
         with store.transaction():
@@ -226,14 +224,14 @@ def hold_all_again(store: SQLiteStore, terms: Terms) -> None:
         store.set_mark(FEWEST, terms.fewest)
 
 
-def close_months(store: SQLiteStore, terms: Terms, *, today: int) -> None:
+def close_months(store: Store, terms: Terms, *, today: int) -> None:
     """Sum up every month of which all days are closed."""
     for month in months_to_close(store, today):
         with store.transaction():
             close_month(store, month, terms.fewest)
 
 
-def months_to_close(store: SQLiteStore, today: int) -> Sequence[int]:
+def months_to_close(store: Store, today: int) -> Sequence[int]:
     """Return the months that are over, of which all days are closed, and that are not summed up."""
     done = {row["month"] for row in store.rows(queries.MONTHS)}
     days = store.rows(queries.DAYS, first=0, last=today)
@@ -242,7 +240,7 @@ def months_to_close(store: SQLiteStore, today: int) -> Sequence[int]:
     return sorted(month for month in months if days_of_month(month)[1] < today - 1)
 
 
-def count_all(store: SQLiteStore, terms: Terms, *, now: int, retention_days: int) -> None:
+def count_all(store: Store, terms: Terms, *, now: int, retention_days: int) -> None:
     """Bring every figure up to date, as the thread does little by little."""
     today = day_of(now, terms.zone)
     if store.mark(FEWEST) != terms.fewest:

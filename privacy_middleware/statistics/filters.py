@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from ..collect.visitor import date_of
 from ..store import statistics_queries as queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..store.statistics_queries import OTHER
 from .disclosure_control import rounded
 from .reports import Row, by_medium, order, shown_value
@@ -52,10 +52,10 @@ class Filters:
     def __init__(self, terms: Terms) -> None:
         self.terms = terms
         self._week = lru_cache(maxsize=WEEKS_IN_MEMORY)(self._count_week)
-        self._store: SQLiteStore | None = None
+        self._store: Store | None = None
         self._counting = threading.Lock()
 
-    def figures(self, store: SQLiteStore, only: Only, *, first: int, last: int) -> Filtered | None:
+    def figures(self, store: Store, only: Only, *, first: int, last: int) -> Filtered | None:
         """Return the figures of the whole weeks within a period of which single hits are kept; None if there is no such week."""
         weeks = weeks_within(store, first, last)
         if not weeks:
@@ -74,7 +74,7 @@ class Filters:
         return Filtered(weeks[0], weeks[-1] + WEEK - 1, total, shown, panels)
 
     @staticmethod
-    def _state_of(store: SQLiteStore, week: int) -> tuple[int, ...]:
+    def _state_of(store: Store, week: int) -> tuple[int, ...]:
         """A week that an import has added to is another one."""
         return tuple(row["last"] for row in store.rows(queries.DAYS, first=week, last=week + WEEK - 1))
 
@@ -112,7 +112,7 @@ def _rounded(rows: dict[str, Measures], fewest: int) -> dict[str, Measures]:
     return {value: [rounded(name, n, fewest=fewest) for name, n in zip(names, m, strict=True)] for value, m in scaled.items()}
 
 
-def weeks_within(store: SQLiteStore, first: int, last: int) -> list[int]:
+def weeks_within(store: Store, first: int, last: int) -> list[int]:
     """Return the Mondays of whole weeks within a period that are over and of which no hit is purged."""
     states = {row["day"]: row["state"] for row in store.rows(queries.DAYS, first=first, last=last)}
     oldest = store.rows(queries.OLDEST_DAY)[0]["day"]

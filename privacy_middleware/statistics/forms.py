@@ -8,7 +8,7 @@ import msgspec
 
 from ..collect.funnel import STEPS
 from ..store import queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 
 
 class FormReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class FormReport(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, self.view - self.accepted)
 
 
-def form_reports(store: SQLiteStore, forms: Iterable[str], *, first: int, last: int, step: int = 1) -> list[FormReport]:
+def form_reports(store: Store, forms: Iterable[str], *, first: int, last: int, step: int = 1) -> list[FormReport]:
     """Return a report of each form for the owner's days `first` to `last`, each number of a day rounded down to multiples of `step`."""
     counts = {
         row["name"].removeprefix("form."): row["amount"] for row in store.rows(queries.FORM_COUNTS, first=first, last=last, step=step)

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from ..collect.visitor import day_of
 from ..store import statistics_queries as queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 
 MINUTES: Final = 30
 MOST_PAGES: Final = 10
@@ -22,7 +22,7 @@ class Now(NamedTuple):
     """The pages with the most visitors."""
 
 
-def right_now(store: SQLiteStore, *, now: int, zone: tzinfo, fewest: int) -> Now:
+def right_now(store: Store, *, now: int, zone: tzinfo, fewest: int) -> Now:
     """Return the figures of the half hour before `now` (epoch milliseconds)."""
     since = now - MINUTES * 60_000
     bound = {"day": day_of(since, zone), "since": since}

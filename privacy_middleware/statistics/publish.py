@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from ..settings import FEWEST_PUBLIC
 from ..store import statistics_queries as queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..store.statistics_queries import OTHER
 from .rollup import NUMBER, OPEN, PURGED, days_of_month, month_of
 
@@ -51,7 +51,7 @@ def laplace(scale: float) -> Callable[[int], int]:
     return lambda number: int(mechanism(number))
 
 
-def publish_due(store: SQLiteStore, *, today: int, noise: Noise = laplace) -> int:
+def publish_due(store: Store, *, today: int, noise: Noise = laplace) -> int:
     """Publish every closed day and half month that is not published yet; returns how many figures are new."""
     days = store.rows(queries.DAYS_TO_PUBLISH)
     halves = halves_to_publish(store, today)
@@ -63,7 +63,7 @@ def publish_due(store: SQLiteStore, *, today: int, noise: Noise = laplace) -> in
         return added + sum(_publish_half(store, first, last, add) for first, last in halves)
 
 
-def halves_to_publish(store: SQLiteStore, today: int) -> list[tuple[int, int]]:
+def halves_to_publish(store: Store, today: int) -> list[tuple[int, int]]:
     """Return the halves of months that are over, of which all days are closed, and that are not published, as (first, last day)."""
     done = {row["first"] for row in store.rows(queries.PUBLISHED_HALVES)}
     states: dict[tuple[int, int], set[int]] = {}
@@ -78,7 +78,7 @@ def half_of(day: int) -> tuple[int, int]:
     return (first, first + 14) if day < first + 15 else (first + 15, last)
 
 
-def _publish_half(store: SQLiteStore, first: int, last: int, add: Callable[[int], int]) -> int:
+def _publish_half(store: Store, first: int, last: int, add: Callable[[int], int]) -> int:
     """Publish the tables of half a month; none if days of it are purged, since then not all that was counted is known any more."""
     store.execute(queries.ADD_PUBLISHED, day=first, dimension="half", value="", figure="done", amount=first)
     if any(row["state"] == PURGED for row in store.rows(queries.DAYS, first=first, last=last)):
@@ -91,7 +91,7 @@ def _publish_half(store: SQLiteStore, first: int, last: int, add: Callable[[int]
     return added
 
 
-def _publish(store: SQLiteStore, day: int, dimension: str, noisy: dict[str, int], *, least: int) -> int:
+def _publish(store: Store, day: int, dimension: str, noisy: dict[str, int], *, least: int) -> int:
     """Keep figures; one that is too small is kept as 0, so that it is not drawn again."""
     for value, amount in noisy.items():
         is_shown = amount >= least
@@ -102,6 +102,6 @@ def _publish(store: SQLiteStore, day: int, dimension: str, noisy: dict[str, int]
     return sum(amount >= least for amount in noisy.values())
 
 
-def published(store: SQLiteStore) -> list[Published]:
+def published(store: Store) -> list[Published]:
     """Return everything that is public, the oldest first."""
     return [Published(row["day"], row["dimension"], row["value"], row["amount"]) for row in store.rows(queries.PUBLISHED)]

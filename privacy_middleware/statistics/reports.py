@@ -13,7 +13,7 @@ import msgspec
 from ..collect.hit import KINDS
 from ..collect.visitor import date_of
 from ..store import statistics_queries as queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..store.statistics_queries import OTHER
 from .disclosure_control import rounded
 from .rollup import NUMBER, days_of_month, month_of
@@ -81,7 +81,7 @@ class Report(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}
     rows: list[Row]
 
 
-def report(store: SQLiteStore, *, first: int, last: int, fewest: int, by: str | None = None) -> Report:
+def report(store: Store, *, first: int, last: int, fewest: int, by: str | None = None) -> Report:
     """Return the figures of the days `first` to `last` (day numbers, both included), with a row for each value of `by`.
 
     Args:
@@ -111,13 +111,13 @@ def report(store: SQLiteStore, *, first: int, last: int, fewest: int, by: str | 
     )
 
 
-def totals(store: SQLiteStore, *, first: int, last: int, fewest: int) -> Row:
+def totals(store: Store, *, first: int, last: int, fewest: int) -> Row:
     """Return the figures of all visits together."""
     found = panel(store, "total", first=first, last=last, fewest=fewest)
     return next((row for row in found if not row.is_other), NOTHING)
 
 
-def rows(store: SQLiteStore, by: str, *, first: int, last: int, fewest: int) -> list[Row]:
+def rows(store: Store, by: str, *, first: int, last: int, fewest: int) -> list[Row]:
     """Return a row for each value of a dimension, the largest first, `OTHER` last; days, months and hours in their order.
 
     Raises:
@@ -132,7 +132,7 @@ def rows(store: SQLiteStore, by: str, *, first: int, last: int, fewest: int) -> 
     return panel(store, by, first=first, last=last, fewest=fewest)
 
 
-def panel(store: SQLiteStore, dimension: str, *, first: int, last: int, fewest: int) -> list[Row]:
+def panel(store: Store, dimension: str, *, first: int, last: int, fewest: int) -> list[Row]:
     """Return the rows of one dimension, the largest first, `OTHER` last."""
     first_month, last_month, days = stretches(store, first, last)
     bound = {f"{name}_{n}": day for n, stretch in enumerate(days) for name, day in zip(("first", "last"), stretch, strict=True)}
@@ -174,7 +174,7 @@ def by_medium(sources: Sequence[Row]) -> list[Row]:
     return sorted((Row(value=medium, **dict(zip(queries.MEASURES, amounts, strict=True))) for medium, amounts in found.items()), key=order)
 
 
-def stretches(store: SQLiteStore, first: int, last: int) -> tuple[int, int, list[tuple[int, int]]]:
+def stretches(store: Store, first: int, last: int) -> tuple[int, int, list[tuple[int, int]]]:
     """Cut a period into whole months that are summed up, and stretches of days: (first month, last month, [(first, last), …]).
 
     The months are the longest run of them; there is none if the last is before the first.
@@ -203,7 +203,7 @@ def _runs(months: Sequence[int]) -> Iterator[list[int]]:
         yield run
 
 
-def by_day(store: SQLiteStore, *, first: int, last: int, fewest: int, dimension: str = "total", value: str = "") -> list[Row]:
+def by_day(store: Store, *, first: int, last: int, fewest: int, dimension: str = "total", value: str = "") -> list[Row]:
     """Return the figures of each day, in order; a day with too few visitors is left out."""
     found = store.rows(queries.BY_DAY, dimension=NUMBER[dimension], value=value, first=first, last=last)
     result = []
@@ -215,7 +215,7 @@ def by_day(store: SQLiteStore, *, first: int, last: int, fewest: int, dimension:
     return result
 
 
-def by_month(store: SQLiteStore, *, first: int, last: int, dimension: str = "total", value: str = "") -> list[Row]:
+def by_month(store: Store, *, first: int, last: int, dimension: str = "total", value: str = "") -> list[Row]:
     """Return the figures of each month that is over and lies within the period, in order."""
     found = store.rows(queries.MONTHLY, dimension=NUMBER[dimension], value=value, first=month_of(first), last=month_of(last))
     return [
@@ -225,7 +225,7 @@ def by_month(store: SQLiteStore, *, first: int, last: int, dimension: str = "tot
     ]
 
 
-def every_month(store: SQLiteStore, *, first: int, last: int, fewest: int) -> list[Row]:
+def every_month(store: Store, *, first: int, last: int, fewest: int) -> list[Row]:
     """Return the figures of each month in a period, in order; of one that goes on, or is in it in part, from its days."""
     whole = {row.value: row for row in by_month(store, first=first, last=last)}
     sums: dict[str, list[int]] = {}

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from ..collect.hit import DOWNLOAD, PAGE
 from ..collect.visitor import date_of, day_number, day_start
 from ..store import statistics_queries as queries
-from ..store.sqlite import SQLiteStore
+from ..store.base import Store
 from ..store.statistics_queries import OTHER
 from .disclosure_control import are_too_few, held, told
 from .goals import BETWEEN, Mark
@@ -63,7 +63,7 @@ class Terms(NamedTuple):
     marks: tuple[Mark, ...] = ()
 
 
-def count_day(store: SQLiteStore, day: int, terms: Terms, *, last: int, after: int = 0, only: tuple[str, str] | None = None) -> Table:
+def count_day(store: Store, day: int, terms: Terms, *, last: int, after: int = 0, only: tuple[str, str] | None = None) -> Table:
     """Count the hits of a day, after the hit `after` up to the hit `last`; `only` those of visits that have a value (dimension, value).
 
     Raises:
@@ -73,22 +73,20 @@ def count_day(store: SQLiteStore, day: int, terms: Terms, *, last: int, after: i
     parts = hits // HITS_A_PART + 1
     table: Table = {}
     for part in range(parts):
-        try:
+        with store.scratch():
             store.execute(queries.MAKE_PIECE)
             store.execute(queries.FILL_PIECE, day=day, after=after, last=last, parts=parts, part=part)
+            store.filled("piece")
             if only:
                 _leave_only(store, day, terms, *only)
             for dimension, rows in _read(store, day, terms):
                 _add(table.setdefault(dimension, {}), rows)
-        finally:
-            for drop in queries.DROP_PART:
-                store.execute(drop)
     if store.rows(queries.DAY_HITS_UP_TO, day=day, after=after, last=last)[0]["hits"] != hits:
         raise Changed
     return table
 
 
-def _leave_only(store: SQLiteStore, day: int, terms: Terms, dimension: str, value: str) -> None:
+def _leave_only(store: Store, day: int, terms: Terms, dimension: str, value: str) -> None:
     """Leave the hits of those visits that have a value."""
     _make_visits(store)
     clock = clock_changes(day, day, terms.zone) if dimension == "hour" else {}
@@ -110,13 +108,15 @@ def sample(dimension: str, value: str) -> dict[str, int]:
     return {"mix": int.from_bytes(digest[:3], "big") | 1, "shift": int.from_bytes(digest[3:6], "big"), "of": SAMPLE_OF}
 
 
-def _make_visits(store: SQLiteStore) -> None:
+def _make_visits(store: Store) -> None:
     store.execute(queries.MAKE_VISITS)
     store.execute(queries.INDEX_VISITS)
+    store.filled("visits")
     store.execute(queries.MAKE_WHO)
+    store.filled("who")
 
 
-def _read(store: SQLiteStore, day: int, terms: Terms) -> Iterable[tuple[str, Iterable[tuple[Any, ...]]]]:
+def _read(store: Store, day: int, terms: Terms) -> Iterable[tuple[str, Iterable[tuple[Any, ...]]]]:
     """Count what is in the part's tables: first the bots, who are then taken out."""
     _make_visits(store)
     yield "bot", _rows(store, queries.of_people("bot"))
@@ -138,7 +138,7 @@ def _read(store: SQLiteStore, day: int, terms: Terms) -> Iterable[tuple[str, Ite
         yield from _read_marks(store, terms.marks)
 
 
-def _read_marks(store: SQLiteStore, marks: tuple[Mark, ...]) -> Iterable[tuple[str, Iterable[tuple[Any, ...]]]]:
+def _read_marks(store: Store, marks: tuple[Mark, ...]) -> Iterable[tuple[str, Iterable[tuple[Any, ...]]]]:
     _reach(store, marks)
     names = {mark.number: mark.name for mark in marks}
     yield "goal", [(names[number], *rest) for number, *rest in _rows(store, queries.GOALS)]
@@ -147,25 +147,26 @@ def _read_marks(store: SQLiteStore, marks: tuple[Mark, ...]) -> Iterable[tuple[s
     yield "funnel", [(names[number], *rest) for number, *rest in _rows(store, queries.FUNNELS)]
 
 
-def _reach(store: SQLiteStore, marks: tuple[Mark, ...]) -> None:
+def _reach(store: Store, marks: tuple[Mark, ...]) -> None:
     """Find which visits reach which goals, and how far they come in each funnel."""
     store.execute(queries.MAKE_MARKS)
     store.execute(queries.CLEAR_MARKS)
     store.execute(queries.MAKE_REACHED)
     pages = store.rows(queries.ALL_PAGES)
-    store.connection.executemany(
-        queries.ADD_MARK,
-        [(mark.number, page["id"], mark.kind, *statuses, mark.begins)
-         for mark in marks for page in pages if mark.path.fullmatch(page["path"]) for statuses in mark.statuses],
-    )  # fmt: skip
+    rows = [
+        {"goal": mark.number, "page": page["id"], "kind": mark.kind, "least": least, "most": most, "begins": int(mark.begins)}
+        for mark in marks for page in pages if mark.path.fullmatch(page["path"]) for least, most in mark.statuses
+    ]  # fmt: skip
+    store.execute_many(queries.ADD_MARK, rows)
+    store.filled("goal_page")
     store.execute(queries.REACH)
     for mark in marks:
         if not mark.begins:
             store.execute(queries.STEP_ON, next=mark.number, before=mark.number + 1)
 
 
-def _rows(store: SQLiteStore, query: str, **values: Any) -> list[tuple[Any, ...]]:
-    return store.connection.execute(query, values).fetchall()
+def _rows(store: Store, query: str, **values: Any) -> list[tuple[Any, ...]]:
+    return store.tuples(query, **values)
 
 
 def _add(found: dict[str, Measures], rows: Iterable[tuple[Any, ...]]) -> None:
@@ -179,7 +180,7 @@ def _add(found: dict[str, Measures], rows: Iterable[tuple[Any, ...]]) -> None:
 # --- keeping ---------------------------------------------------------------------------------------------------------------
 
 
-def keep_day(store: SQLiteStore, day: int, table: Table, terms: Terms, *, state: int, last: int, now: int) -> None:
+def keep_day(store: Store, day: int, table: Table, terms: Terms, *, state: int, last: int, now: int) -> None:
     """Put the figures of a day in the place of those from before, in a transaction of the caller's.
 
     Of a day whose hits were purged before (`PURGED`), what came in since, by an import, is added, and purged as well.
@@ -197,13 +198,20 @@ def keep_day(store: SQLiteStore, day: int, table: Table, terms: Terms, *, state:
         if hidden and state == PURGED:
             kept = put_together(kept, hidden)
         states = {value: how if value in hidden or value == OTHER else SHOWN for value in kept}
-        rows_of = [(NUMBER[dimension], day, value, states[value], *measures) for value, measures in kept.items()]
-        store.connection.executemany(queries.ADD_ROW, rows_of)
+        place = {"dimension": NUMBER[dimension], "day": day}
+        store.execute_many(
+            queries.ADD_ROW, [{**place, "held": states[value], **as_row(value, measures)} for value, measures in kept.items()]
+        )
     if state == PURGED:
         store.execute(queries.PURGE_DAY_HITS, day=day, last=last)
     store.execute(queries.SET_DAY, day=day, state=state, hits=counted, last=last, made=now)
     for query in queries.CLEAR_MONTH:
         store.execute(query, month=month_of(day))
+
+
+def as_row(value: str, measures: Measures) -> dict[str, Any]:
+    """Return a value and its measures as a query binds them."""
+    return {"value": value, **dict(zip(queries.MEASURES, measures, strict=True))}
 
 
 def _hold_still(table: Table, before: Table, fewest: int) -> None:
@@ -214,11 +222,9 @@ def _hold_still(table: Table, before: Table, fewest: int) -> None:
                 rows[value] = old
 
 
-def _stored(store: SQLiteStore, day: int) -> Table:
+def _stored(store: Store, day: int) -> Table:
     """Return the figures of a day as they are kept."""
-    found = {
-        dimension: store.connection.execute(queries.ROWS_OF_DAY, {"dimension": NUMBER[dimension], "day": day}) for dimension in DIMENSIONS
-    }
+    found = {dimension: store.tuples(queries.ROWS_OF_DAY, dimension=NUMBER[dimension], day=day) for dimension in DIMENSIONS}
     return {dimension: {value: measures for value, *measures in rows} for dimension, rows in found.items()}
 
 
@@ -275,7 +281,7 @@ def weight(measures: Measures) -> int:
     return measures[0] or measures[5]
 
 
-def hold_again(store: SQLiteStore, day: int, fewest: int) -> None:
+def hold_again(store: Store, day: int, fewest: int) -> None:
     """Decide anew what of a day is shown, in a transaction of the caller's: the owner has set another number."""
     table = _stored(store, day)
     for dimension, rows in table.items():
@@ -301,7 +307,7 @@ def days_of_month(month: int) -> tuple[int, int]:
     return day_number(date(year, index + 1, 1)), day_number(following) - 1
 
 
-def close_month(store: SQLiteStore, month: int, fewest: int) -> None:
+def close_month(store: Store, month: int, fewest: int) -> None:
     """Sum up the days of a month, in a transaction of the caller's; what was held on each day is shown if it is enough in the month.
 
     It must have been held on several days as well: else the month less its days would tell what one day holds back.
@@ -310,12 +316,11 @@ def close_month(store: SQLiteStore, month: int, fewest: int) -> None:
     for dimension in DIMENSIONS:
         sums: tuple[dict[str, Measures], ...] = ({}, {}, {})
         seldom: set[str] = set()
-        found = store.connection.execute(queries.MONTH_ROWS, {"dimension": NUMBER[dimension], "first": first, "last": last})
-        for value, held_so, days, *measures in found.fetchall():
+        for value, held_so, days, *measures in store.tuples(queries.MONTH_ROWS, dimension=NUMBER[dimension], first=first, last=last):
             sums[held_so][value] = measures
             if held_so and days < fewest:
                 seldom.add(value)
-        cells = store.connection.execute(queries.CELLS, {"dimension": NUMBER[dimension], "first": first, "last": last}).fetchall()
+        cells = store.tuples(queries.CELLS, dimension=NUMBER[dimension], first=first, last=last)
         shown = sums[SHOWN]
         for held_so in (TOGETHER, UNSHOWN):
             hidden, how = hidden_values(sums[held_so], fewest, overlap=0 if dimension in APART else None, also=seldom)
@@ -326,8 +331,8 @@ def close_month(store: SQLiteStore, month: int, fewest: int) -> None:
                     _add(shown, [(value, *measures)])
                 elif TOGETHER in (how, held_so):
                     _add(shown, [(OTHER, *measures)])
-        rows = [(NUMBER[dimension], month, value, *measures) for value, measures in bounded(shown, MOST_VALUES).items()]
-        store.connection.executemany(queries.ADD_MONTHLY, rows)
+        place = {"dimension": NUMBER[dimension], "month": month}
+        store.execute_many(queries.ADD_MONTHLY, [{**place, **as_row(*row)} for row in bounded(shown, MOST_VALUES).items()])
     store.execute(queries.ADD_MONTH, month=month)
 
 

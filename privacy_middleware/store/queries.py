@@ -30,12 +30,12 @@ def insert_hits(rows: int) -> str:
 
 
 def find_word(table: str) -> str:
-    return f"/* recorder.word */ SELECT id FROM {table} WHERE {' AND '.join(f'{c} = ?' for c in DICTIONARIES[table])}"
+    return f"/* recorder.word */ SELECT id FROM {table} WHERE {' AND '.join(f'{c} = :{c}' for c in DICTIONARIES[table])}"
 
 
 def add_word(table: str) -> str:
     columns = DICTIONARIES[table]
-    return f"/* recorder.word */ INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING id"
+    return f"/* recorder.word */ INSERT INTO {table} ({', '.join(columns)}) VALUES (:{', :'.join(columns)}) RETURNING id"
 
 
 LAST_HIT: Final = "/* recorder.last_hit */ SELECT COALESCE(MAX(id), 0) FROM hit"
@@ -81,7 +81,7 @@ PURGE_COUNTERS: Final = "/* purge.counters */ DELETE FROM counter WHERE day < :b
 
 def unused_words(table: str) -> str:
     """The words of a dictionary that no hit names."""
-    return f"/* purge.words */ SELECT id FROM {table} WHERE id NOT IN (SELECT {table} FROM hit)"
+    return f"/* purge.words */ SELECT id FROM {table} EXCEPT SELECT {table} FROM hit"
 
 
 def purge_word(table: str) -> str:
@@ -96,15 +96,13 @@ def purge_word(table: str) -> str:
 
 IMPORTED: Final = "/* access_log.imported */ SELECT lines, digest FROM imported"
 ADD_IMPORTED: Final = "/* access_log.imported */ INSERT INTO imported (lines, digest) VALUES (:lines, :digest) ON CONFLICT DO NOTHING"
-VERSIONS: Final = "/* versions.history */ SELECT number, digest, since, facts, x'' AS texts FROM version ORDER BY number DESC"
+VERSIONS: Final = "/* versions.history */ SELECT number, digest, since, facts FROM version ORDER BY number DESC"
 VERSION: Final = "/* versions.find */ SELECT number, digest, since, facts, texts FROM version WHERE number = :number"
-LATEST_VERSION: Final = "/* versions.note */ SELECT number, digest, since, facts, x'' AS texts FROM version ORDER BY number DESC LIMIT 1"
+LATEST_VERSION: Final = "/* versions.note */ SELECT number, digest, since, facts FROM version ORDER BY number DESC LIMIT 1"
 ADD_VERSION: Final = """/* versions.note */
 INSERT INTO version (number, digest, since, facts, texts) VALUES (:number, :digest, :since, :facts, :texts)"""
 
 HITS_STORED: Final = "/* status.hits */ SELECT COUNT(*) AS hits, MIN(day) AS first, MAX(day) AS last FROM hit"
-
-HAS_TABLE: Final = "/* store.has_table */ SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = :name"
 
 # --- submissions -----------------------------------------------------------------------------------------------------------
 
@@ -126,7 +124,7 @@ SUBMISSIONS: Final = """/* submissions.find */
 SELECT * FROM submission
 WHERE day BETWEEN :first AND :last AND (:form = '' OR form = :form) AND (:purpose = '' OR purpose = :purpose)
 ORDER BY day, form, id"""
-SUBMISSIONS_LIKE: Final = "/* submissions.find */ SELECT id FROM submission WHERE hex(id) LIKE :prefix || '%' LIMIT 2"
+SUBMISSIONS_LIKE: Final = "/* submissions.find */ SELECT id FROM submission WHERE id BETWEEN :first AND :last LIMIT 2"
 FIELDS: Final = "/* submissions.fields */ SELECT name, value FROM field WHERE submission = :submission ORDER BY name"
 ANSWER: Final = "/* submissions.answer */ UPDATE submission SET answered = :now WHERE id = :id"
 SUBMISSION_COUNTS: Final = """/* status.submissions */
@@ -161,7 +159,7 @@ INSERT INTO audit (time, actor, action, object, subject, chain) VALUES (:time, :
 LAST_AUDITED: Final = "/* owner.audit */ SELECT time, actor, action, object FROM audit ORDER BY id DESC LIMIT :most"
 AUDITED: Final = "/* audit.read */ SELECT id, time, actor, action, object, subject, chain FROM audit ORDER BY id"
 AUDITED_OF: Final = (
-    "/* overview.accesses */ SELECT id, time, actor, action FROM audit WHERE subject = :subject OR instr(object, :named) > 0"
+    "/* overview.accesses */ SELECT id, time, actor, action FROM audit WHERE subject = :subject OR replace(object, :named, '') <> object"
 )
 
 COUNTS: Final = """/* owner.counts */
@@ -178,7 +176,7 @@ VALUES (:id, :kind, :state, :lookup, :subject, :created, :due, :statement, :seal
 _REQUEST: Final = "SELECT * FROM request"
 REQUEST: Final = f"/* requests.find */ {_REQUEST} WHERE id = :id"
 REQUESTS: Final = f"/* requests.find */ {_REQUEST} ORDER BY created, id"
-REQUESTS_LIKE: Final = f"/* requests.find */ {_REQUEST} WHERE hex(id) LIKE :prefix || '%' LIMIT 2"
+REQUESTS_LIKE: Final = f"/* requests.find */ {_REQUEST} WHERE id BETWEEN :first AND :last LIMIT 2"
 REQUESTS_OF: Final = f"/* requests.of */ {_REQUEST} WHERE lookup = :lookup ORDER BY created, id"
 REQUESTS_IN: Final = f"/* clerk.turn */ {_REQUEST} WHERE state = :state AND closed IS NULL ORDER BY created, id LIMIT :most"
 REQUESTS_TO_DO: Final = f"/* clerk.turn */ {_REQUEST} WHERE state = 'confirmed' AND acts <= :now ORDER BY acts, id LIMIT :most"
@@ -235,7 +233,7 @@ PUT_OFF_MAIL: Final = "/* outbox.retry */ UPDATE mail SET due = :due, unsure = :
 DELETE_MAIL: Final = "/* outbox.remove */ DELETE FROM mail WHERE id = :id"
 MAILS: Final = f"/* outbox.list */ {_MAIL} ORDER BY due, id"
 LATE_MAILS: Final = "/* checks.reachable */ SELECT COUNT(*) AS late FROM mail WHERE attempts > 0 AND expires < :expires"
-MAILS_LIKE: Final = f"/* outbox.find */ {_MAIL} WHERE hex(id) LIKE :prefix || '%' LIMIT 2"
+MAILS_LIKE: Final = f"/* outbox.find */ {_MAIL} WHERE id BETWEEN :first AND :last LIMIT 2"
 
 STEPS: Final = "/* sources.steps */ SELECT source, outcome, made, sealed FROM step WHERE request = :request ORDER BY source"
 ADD_STEP: Final = """/* sources.steps */

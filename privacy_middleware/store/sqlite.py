@@ -7,42 +7,55 @@ Journal and file hold no deleted bytes: `secure_delete` overwrites them, and `ch
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from ..collect.hit import Hit
-from ..errors import SchemaTooNew, StoreError
+from ..errors import Damaged, StoreError, Unstorable
 from . import queries, statistics_queries
+from .base import BUSY_SECONDS, Row, Store, near
+from .schema import Migration, migrations, missing
 
 logger = logging.getLogger("privacy_middleware")
 
 ROWS_A_STATEMENT: Final = 100
-WORDS_IN_MEMORY: Final = 50_000
-LAST_DAY: Final = 2**31
-BUSY_SECONDS: Final = 5.0
+STEPS_A_LOOK: Final = 100_000
 _CORRUPT: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_REFUSED: Final = (
+    sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.NotSupportedError,
+)  # fmt: skip
+_COLUMNS: Final = """/* store.columns */
+SELECT item.name, part.name FROM sqlite_master AS item JOIN pragma_table_info(item.name) AS part
+WHERE item.type = 'table' AND item.name NOT LIKE 'sqlite_%' ORDER BY item.name, part.cid"""
 
 
-class SQLiteStore:
-    """One connection to the file, for one thread at a time. `open` before use; `close` on every path, and before a fork."""
+class SQLiteStore(Store):
+    """One connection to the file."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = path
+        self.place = str(path)
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
-        self._words: dict[str, dict[tuple[str, ...], int]] = {table: {} for table in queries.DICTIONARIES}
-        self._generation = -1
-        self._patience = BUSY_SECONDS
+
+    def another(self) -> SQLiteStore:
+        """Return a store of the same file, not opened yet."""
+        return SQLiteStore(self.path)
+
+    def exists(self) -> bool:
+        """Tell whether there is a file with something in it; an empty one may just be being made by another worker."""
+        try:
+            return self.path.stat().st_size > 0
+        except OSError:
+            return False
 
     # --- connection --------------------------------------------------------------------------------------------------------
 
@@ -56,7 +69,7 @@ class SQLiteStore:
             self._connect()
         except (sqlite3.DatabaseError, OSError) as error:
             self.close()
-            if not mend or not self.is_damage(error):
+            if not mend or not _is_damage(error):
                 folder = self.path.parent.absolute()
                 remedy = "check the path and its permissions"
                 if not folder.exists():
@@ -65,12 +78,13 @@ class SQLiteStore:
             self.set_aside()
             self._connect()
 
-    def open_to_read(self) -> None:
+    def open_to_read(self, *, patience: float | None = None) -> None:
         """Connect without writing anything, so that a file that cannot be written, or is locked, can be looked at.
 
         Raises:
             StoreError: if the file cannot be read; SchemaTooNew if a newer package wrote it.
         """
+        end = time.monotonic() + (patience or 0)
         for how in ("mode=ro", "immutable=1"):  # the second where the folder of a journal cannot be written
             try:
                 connection = sqlite3.connect(f"file:{quote(str(self.path))}?{how}", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
@@ -81,6 +95,8 @@ class SQLiteStore:
                 self.close()
                 fault: Exception = error
             else:
+                if patience is not None:
+                    connection.set_progress_handler(lambda: time.monotonic() > end, STEPS_A_LOOK)
                 return
         raise StoreError(f"{self.path} cannot be read as a database ({fault}); check the path and its permissions") from fault
 
@@ -149,13 +165,7 @@ class SQLiteStore:
             with contextlib.closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS)) as connection:
                 return bool(connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok")
         except sqlite3.Error as error:
-            return not self.is_damage(error)
-
-    @staticmethod
-    def is_damage(error: BaseException) -> bool:
-        """Tell whether an error means that the file is no sound database."""
-        code = getattr(error, "sqlite_errorcode", None) if isinstance(error, sqlite3.DatabaseError) else None
-        return code is not None and code & 0xFF in _CORRUPT  # the low byte of an extended code is the plain one
+            return not _is_damage(error)
 
     @property
     def replaced(self) -> bool:
@@ -174,13 +184,23 @@ class SQLiteStore:
             raise StoreError("the database is not open")
         return self._connection
 
+    @property
+    def in_transaction(self) -> bool:
+        """True within `transaction` or `snapshot`."""
+        return self.connection.in_transaction
+
+    def interrupt(self) -> None:
+        """From another thread, break off what is under way."""
+        with contextlib.suppress(sqlite3.Error, StoreError):  # closed at this very moment
+            self.connection.interrupt()
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Write all or nothing. Waits up to `BUSY_SECONDS` for another writer."""
-        self.connection.execute("BEGIN IMMEDIATE")
+        self._run("BEGIN IMMEDIATE")
         try:
             yield
-            self.connection.execute("COMMIT")
+            self._run("COMMIT")
         except BaseException:
             self._forget_words()
             with contextlib.suppress(sqlite3.Error):
@@ -190,7 +210,7 @@ class SQLiteStore:
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
         """Within a transaction, take back a part of it if that part fails."""
-        self.connection.execute("SAVEPOINT part")
+        self._run("SAVEPOINT part")
         try:
             yield
         except BaseException:
@@ -204,29 +224,93 @@ class SQLiteStore:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """Read several times from one state of the database."""
-        self.connection.execute("BEGIN")
+        self._run("BEGIN")
         try:
             yield
         finally:
-            self.connection.execute("COMMIT")
+            self._run("COMMIT")
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[None]:
+        """Have tables of this connection's own (TEMP, in memory): they stand beside the file, so no transaction is needed."""
+        try:
+            yield
+        finally:
+            for drop in statistics_queries.DROP_PART:
+                self._run(drop)
+
+    # --- statements --------------------------------------------------------------------------------------------------------
 
     def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """Return the rows of a query as dictionaries."""
-        cursor = self.connection.execute(query, values)
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
+        try:
+            cursor = self.connection.execute(query, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+        except sqlite3.Error as error:
+            raise _as_ours(error) from error
+
+    def tuples(self, query: str, **values: Any) -> list[Row]:
+        """Return the rows of a query as tuples."""
+        try:
+            return self.connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise _as_ours(error) from error
 
     def execute(self, query: str, **values: Any) -> int:
         """Run one statement that writes; returns how many rows it took."""
-        return self.connection.execute(query, values).rowcount
+        return self._run(query, values).rowcount
 
-    def has_table(self, name: str) -> bool:
-        """Tell whether the database, as it was opened, has a table; one that was opened to be read may be of an older version."""
-        return bool(self._value(queries.HAS_TABLE, name=name))
+    def execute_many(self, query: str, rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> None:
+        """Run one statement for each of many rows."""
+        try:
+            self.connection.executemany(query, rows)
+        except sqlite3.Error as error:
+            raise _as_ours(error) from error
 
-    def _value(self, query: str, **values: Any) -> Any:
-        row = self.connection.execute(query, values).fetchone()
-        return row[0] if row else None
+    def _run(self, statement: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> sqlite3.Cursor:
+        try:
+            return self.connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise _as_ours(error) from error
+
+    def add_rows(self, rows: Sequence[Row]) -> None:
+        """Insert prepared hits, in the order of `queries.HIT_COLUMNS`, in a transaction of the caller's."""
+        for start in range(0, len(rows), ROWS_A_STATEMENT):
+            part = rows[start : start + ROWS_A_STATEMENT]
+            self._run(queries.insert_hits(len(part)), tuple(chain.from_iterable(part)))
+
+    def checkpoint(self) -> bool:
+        """Move the journal into the file and empty it. False if another connection stood in the way: try again."""
+        self._run("PRAGMA busy_timeout = 50")
+        busy, _, _ = self._run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self.wait_at_most(self._patience)
+        return not busy
+
+    # --- the file ----------------------------------------------------------------------------------------------------------
+
+    def columns(self) -> dict[str, list[str]]:
+        """Return the columns of every table."""
+        found: dict[str, list[str]] = {}
+        for table, column in self.tuples(_COLUMNS):
+            found.setdefault(table, []).append(column)
+        return found
+
+    def size(self) -> int:
+        """Return how many bytes file and journal take."""
+        files = [Path(f"{self.path}{suffix}") for suffix in ("", "-wal", "-shm")]
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the file and its copies, each with its remedy."""
+        found = []
+        if not (os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)):
+            found.append(f"{near(self.path)} or its folder cannot be written: nothing is recorded; mend the permissions")
+        if self.path.stat().st_mode & 0o077:
+            found.append(f"{near(self.path)} can be read by other accounts than its own; `chmod 600` it")
+        copies = sorted(self.path.parent.glob(f"{self.path.name}.damaged-*"))
+        text = "is a damaged copy; read what you can, then delete it: it holds visits, and what people sent"
+        return found + [f"{near(path)} {text}" for path in copies]
 
     def _inode_now(self) -> int | None:
         try:
@@ -234,185 +318,18 @@ class SQLiteStore:
         except OSError:
             return None
 
-    # --- hits --------------------------------------------------------------------------------------------------------------
 
-    def add_hits(self, hits: Sequence[Hit]) -> None:
-        """Insert hits, in a transaction of the caller's. Those of a visitor who has since erased them do not stay."""
-        self._refresh_words()
-        after = self._value(queries.LAST_HIT)
-        self.add_rows([self._row(hit) for hit in hits])
-        if self._value(queries.ANY_FORGOTTEN):
-            self.connection.execute(queries.FORGET_LATE_HITS, {"after": after})
+def _is_damage(error: BaseException) -> bool:
+    code = getattr(error, "sqlite_errorcode", None) if isinstance(error, sqlite3.DatabaseError) else None
+    return code is not None and code & 0xFF in _CORRUPT  # the low byte of an extended code is the plain one
 
-    def add_rows(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Insert prepared rows, in the order of `queries.HIT_COLUMNS`."""
-        execute = self.connection.execute
-        for start in range(0, len(rows), ROWS_A_STATEMENT):
-            part = rows[start : start + ROWS_A_STATEMENT]
-            execute(queries.insert_hits(len(part)), tuple(chain.from_iterable(part)))
 
-    def _row(self, hit: Hit) -> tuple[Any, ...]:
-        words, find = self._words, self._word
-        (
-            day, time, visitor, address, method, page, site, kind, status, source, campaign, agent, language, country, sent,
-            aborted, duration,
-        ) = hit  # fmt: skip
-        return (
-            day,
-            time,
-            visitor,
-            address,
-            method,
-            words["page"].get((site, page)) or find("page", (site, page)),
-            kind,
-            status,
-            words["source"].get(source) or find("source", source),
-            words["campaign"].get((campaign,)) or find("campaign", (campaign,)),
-            words["agent"].get(agent) or find("agent", agent),
-            words["language"].get((language,)) or find("language", (language,)),
-            country,
-            sent,
-            aborted,
-            duration,
-        )
-
-    def _word(self, table: str, key: tuple[str, ...]) -> int:
-        """Find or add a word that is not in memory, and keep its number there."""
-        words = self._words[table]
-        if len(words) >= WORDS_IN_MEMORY:
-            words.clear()
-        found = self.connection.execute(queries.find_word(table), key).fetchone()
-        found = found or self.connection.execute(queries.add_word(table), key).fetchone()
-        words[key] = number = int(found[0])
-        return number
-
-    def _refresh_words(self) -> None:
-        """A purge by any process removes unused words, and raises the generation so that nobody goes on using their ids."""
-        generation = self.mark("words") or 0
-        if generation != self._generation:
-            self._forget_words()
-            self._generation = generation
-
-    def _forget_words(self) -> None:
-        for words in self._words.values():
-            words.clear()
-
-    # --- salts -------------------------------------------------------------------------------------------------------------
-
-    def salt(self, day: int, proposal: bytes) -> bytes:
-        """Return the salt of a day, shared by all processes; `proposal` becomes it if there is none yet."""
-        with self.transaction():
-            self.connection.execute(queries.ADD_SALT, {"day": day, "value": proposal})
-            return bytes(self._value(queries.SALT, day=day))
-
-    def live_salts(self) -> dict[int, bytes]:
-        """Return the salts that are not destroyed yet, by day."""
-        return {row["day"]: bytes(row["value"]) for row in self.rows(queries.LIVE_SALTS)}
-
-    def destroy_salts(self, *, before: int, after: int) -> int:
-        """Overwrite the salts of days before `before`, and after `after` (of a clock that was wrong); returns how many.
-
-        Call `checkpoint` until it says True.
-        """
-        with self.transaction():
-            self.connection.execute(queries.DESTROY_FORGOTTEN, {"before": before})
-            return self.connection.execute(queries.DESTROY_SALTS, {"before": before, "after": after}).rowcount
-
-    def checkpoint(self) -> bool:
-        """Move the journal into the file and empty it. False if another connection stood in the way: try again."""
-        self.connection.execute("PRAGMA busy_timeout = 50")
-        busy, _, _ = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        self.wait_at_most(self._patience)
-        return not busy
-
-    # --- erasing, purging, counting ----------------------------------------------------------------------------------------
-
-    def forget(self, visitors: Sequence[tuple[int, int]], *, until: int) -> dict[tuple[int, int], int]:
-        """Delete the hits of (day, visitor) pairs up to an instant, and keep late ones from coming back; returns how many of each."""
-        days = {day for day, _ in visitors}
-        with self.transaction():
-            rows = [{"day": day, "visitor": visitor, "until": until} for day, visitor in visitors]
-            self.connection.executemany(queries.FORGET, rows)
-            self.connection.executemany(queries.UNTIE, [{"day": day, "visitor": visitor} for day, visitor in visitors])
-            found = {(row["day"], row["visitor"]): row["hits"] for day in days for row in self.rows(queries.FORGOTTEN_HITS, day=day)}
-            for day in days if found else ():
-                self.connection.execute(queries.FORGET_HITS, {"day": day})
-                self.connection.execute(statistics_queries.FORGET_OPEN_ROWS, {"day": day})
-                self.connection.execute(statistics_queries.FORGET_OPEN_DAY, {"day": day})
-            return found
-
-    def purge(self, *, before: int, after: int = LAST_DAY, most: int = 5000, only_counted: bool = False) -> Iterator[int]:
-        """Delete the hits of days before `before`, and after `after` (of a clock that was wrong), a short transaction at a time.
-
-        Yields how many each one took. With `only_counted`, what came in since its day was counted stays for now.
-        """
-        delete = statistics_queries.PURGE_COUNTED_HITS if only_counted else queries.PURGE_HITS
-        self.execute(queries.UNTIE_OLD, before=before)
-        self.execute(statistics_queries.MARK_PURGED, before=before)  # first: a day that is purged in part must not be counted again
-        while True:
-            with self.transaction():
-                purged = self.connection.execute(delete, {"before": before, "after": after, "most": most}).rowcount
-            yield purged
-            if purged < most:
-                with self.transaction():
-                    for query in statistics_queries.PUT_TOGETHER:
-                        self.execute(query, before=before, other=statistics_queries.OTHER)
-                return
-
-    def purge_words(self) -> int:
-        """Delete pages, sources and so on that no hit names any more; returns how many."""
-        after = self._value(queries.LAST_HIT)
-        unused = [(table, row["id"]) for table in queries.DICTIONARIES for row in self.rows(queries.unused_words(table))]
-        if not unused:
-            return 0
-        with self.transaction():
-            purged = sum(self.connection.execute(queries.purge_word(t), {"id": i, "after": after}).rowcount for t, i in unused)
-            self.set_mark("words", (self.mark("words") or 0) + 1)
-        return purged
-
-    def purge_counters(self, *, before: int) -> None:
-        """Delete the counters of days before `before`."""
-        with self.transaction():
-            self.connection.execute(queries.PURGE_COUNTERS, {"before": before})
-
-    def count(self, amounts: Mapping[str, int], *, day: int) -> None:
-        """Add to named counters of a day, in a transaction of the caller's."""
-        rows = [{"day": day, "name": name, "amount": amount} for name, amount in amounts.items()]
-        self.connection.executemany(queries.COUNT, rows)
-
-    def mark(self, name: str) -> int | None:
-        """Return a number that was noted under a name, or None."""
-        value: int | None = self._value(queries.MARK, name=name)
-        return value
-
-    def set_mark(self, name: str, value: int) -> None:
-        """Note a number under a name."""
-        self.connection.execute(queries.SET_MARK, {"name": name, "value": value})
-
-    def take_lease(self, name: str, holder: str, *, now: int, until: int) -> bool:
-        """Take or keep the right to do a job until an instant; False if another process holds it."""
-        with self.transaction():
-            self.connection.execute(queries.TAKE_LEASE, {"name": name, "holder": holder, "now": now, "until": until})
-            return bool(self._value(queries.LEASE_HOLDER, name=name) == holder)
-
-    def give_lease_back(self, name: str, holder: str) -> None:
-        """Let another process do a job at once."""
-        with self.transaction():
-            self.execute(queries.GIVE_LEASE_BACK, name=name, holder=holder)
-
-    # --- imports and statement ---------------------------------------------------------------------------------------------
-
-    def set_asides(self) -> list[Path]:
-        """Return the damaged files that were set aside."""
-        return sorted(self.path.parent.glob(f"{self.path.name}.damaged-*"))
-
-    def imported(self) -> set[tuple[int, bytes]]:
-        """Return how far access logs were imported: (lines, keyed hash of them)."""
-        return {(row["lines"], bytes(row["digest"])) for row in self.rows(queries.IMPORTED)}
-
-    def add_imported(self, lines: int, digest: bytes) -> None:
-        """Note how far an access log was imported, in the transaction of its hits."""
-        self.connection.execute(queries.ADD_IMPORTED, {"lines": lines, "digest": digest})
+def _as_ours(error: sqlite3.Error) -> StoreError:
+    """Return the error of ours that says the same; its text is SQLite's name of the fault, which holds no value."""
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if _is_damage(error):
+        return Damaged(name)
+    return Unstorable(name) if isinstance(error, _REFUSED) else StoreError(name)
 
 
 def check_schema(connection: sqlite3.Connection) -> None:
@@ -421,9 +338,11 @@ def check_schema(connection: sqlite3.Connection) -> None:
     Raises:
         SchemaTooNew: if one is not. sqlite3.OperationalError: if the file is not one of ours.
     """
-    applied = {number for (number,) in connection.execute("/* migrate */ SELECT number FROM migration")}
-    if applied - set(_migrations()):
-        raise SchemaTooNew("the database was written by a newer privacy_middleware; install that version, or use another file")
+    missing({number: "" for (number,) in connection.execute("/* migrate */ SELECT number FROM migration")}, _numbers_only())
+
+
+def _numbers_only() -> list[Migration]:
+    return [migration._replace(checksum="") for migration in migrations("sqlite")]
 
 
 def migrate(connection: sqlite3.Connection) -> None:
@@ -433,7 +352,6 @@ def migrate(connection: sqlite3.Connection) -> None:
         SchemaTooNew: if the file has migrations that this version does not know.
         StoreError: if an applied migration differs from the one in this package.
     """
-    known = _migrations()
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(
@@ -441,26 +359,14 @@ def migrate(connection: sqlite3.Connection) -> None:
             "(number INTEGER PRIMARY KEY, checksum TEXT NOT NULL, applied INTEGER NOT NULL)"
         )
         applied = dict(connection.execute("/* migrate */ SELECT number, checksum FROM migration").fetchall())
-        if set(applied) - set(known):
-            raise SchemaTooNew("the database was written by a newer privacy_middleware; install that version, or use another file")
-        for number, script in known.items():
-            checksum = hashlib.sha256(script.encode()).hexdigest()
-            if number not in applied:
-                _run_script(connection, script)
-                connection.execute("/* migrate */ INSERT INTO migration VALUES (?, ?, ?)", (number, checksum, int(time.time() * 1000)))
-            elif applied[number] != checksum:
-                raise StoreError(f"migration {number} of the database is not the one of this package; was the package changed by hand?")
+        for number, script, checksum in missing(applied, migrations("sqlite")):
+            _run_script(connection, script)
+            connection.execute("/* migrate */ INSERT INTO migration VALUES (?, ?, ?)", (number, checksum, int(time.time() * 1000)))
         connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
-
-
-def _migrations() -> dict[int, str]:
-    folder = resources.files(__package__) / "migrations"
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
-    return {int(file.name[:4]): file.read_text(encoding="utf-8") for file in files}
 
 
 def _run_script(connection: sqlite3.Connection, script: str) -> None:

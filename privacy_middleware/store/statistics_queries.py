@@ -16,21 +16,21 @@ UNITS: Final = {"milliseconds": 60_000, "sent": 1_000_000}
 _PART: Final = "(abs(hit.visitor % :parts) = :part OR (hit.visitor IS NULL AND :part = 0))"
 
 DROP_PART: Final = (
-    "DROP TABLE IF EXISTS temp.piece",
-    "DROP TABLE IF EXISTS temp.visits",
-    "DROP TABLE IF EXISTS temp.reached",
-    "DROP TABLE IF EXISTS temp.who",
+    "DROP TABLE IF EXISTS piece",
+    "DROP TABLE IF EXISTS visits",
+    "DROP TABLE IF EXISTS reached",
+    "DROP TABLE IF EXISTS who",
 )
 MAKE_PIECE: Final = """/* rollup.piece */
 CREATE TEMP TABLE piece (
-    place INTEGER PRIMARY KEY, is_bot INTEGER, visitor INTEGER, visit INTEGER, id INTEGER, time INTEGER, kind INTEGER, page INTEGER,
-    status INTEGER, source INTEGER, campaign INTEGER, agent INTEGER, language INTEGER, country TEXT, sent INTEGER, aborted INTEGER
+    place INTEGER PRIMARY KEY, is_bot INTEGER, visitor BIGINT, visit INTEGER, id BIGINT, time BIGINT, kind INTEGER, page INTEGER,
+    status INTEGER, source INTEGER, campaign INTEGER, agent INTEGER, language INTEGER, country TEXT, sent BIGINT, aborted INTEGER
 )"""
 
 
 FILL_PIECE: Final = f"""/* rollup.piece */
 WITH ordered AS (
-    SELECT hit.id, hit.time, hit.visitor, agent.bot <> '' AS is_bot,
+    SELECT hit.id, hit.time, hit.visitor, CASE WHEN agent.bot <> '' THEN 1 ELSE 0 END AS is_bot,
            CASE WHEN hit.time - LAG(hit.time) OVER (PARTITION BY agent.bot <> '', hit.visitor ORDER BY hit.time, hit.id) <= 1800000
                 THEN 0 ELSE 1 END AS begins
     FROM hit JOIN agent ON agent.id = hit.agent
@@ -41,24 +41,24 @@ WITH ordered AS (
 )
 INSERT INTO piece
 SELECT place, is_bot, hit.visitor, visit, hit.id, hit.time, kind, page, status, source, campaign, agent, language, country, sent, aborted
-FROM numbered JOIN hit ON hit.id = numbered.id"""
+FROM numbered JOIN hit ON hit.id = numbered.id AND hit.day = :day"""
 """People and bots apart: a bot under a person's pseudonym does not bridge two visits."""
-LEAVE_PEOPLE: Final = ("DELETE FROM temp.piece WHERE is_bot", "DELETE FROM temp.visits WHERE is_bot", "DELETE FROM temp.who WHERE is_bot")
+LEAVE_PEOPLE: Final = ("DELETE FROM piece WHERE is_bot = 1", "DELETE FROM visits WHERE is_bot = 1", "DELETE FROM who WHERE is_bot = 1")
 
 MAKE_VISITS: Final = """/* rollup.visits */
 CREATE TEMP TABLE visits AS
 SELECT whole.*, begun.source, begun.campaign, entry.page AS entry, leaving.page AS leaving
 FROM (
-    SELECT visit, visitor, is_bot, SUM(kind = 0) AS page_views, MAX(time) - MIN(time) AS duration, COUNT(*) AS hits, SUM(sent) AS sent,
-           SUM(aborted) AS aborted, MIN(place) AS first, MIN(CASE WHEN kind = 0 THEN place END) AS first_view,
-           MAX(CASE WHEN kind = 0 THEN place END) AS last_view
+    SELECT visit, visitor, is_bot, COUNT(*) FILTER (WHERE kind = 0) AS page_views, MAX(time) - MIN(time) AS duration,
+           COUNT(*) AS hits, SUM(sent) AS sent, SUM(aborted) AS aborted, MIN(place) AS first,
+           MIN(CASE WHEN kind = 0 THEN place END) AS first_view, MAX(CASE WHEN kind = 0 THEN place END) AS last_view
     FROM piece WHERE visit IS NOT NULL GROUP BY visit, visitor, is_bot
 ) AS whole
 JOIN piece AS begun ON begun.place = whole.first
 LEFT JOIN piece AS entry ON entry.place = whole.first_view
 LEFT JOIN piece AS leaving ON leaving.place = whole.last_view"""
 
-INDEX_VISITS: Final = "/* rollup.visits */ CREATE INDEX temp.visits_visit ON visits (visit)"
+INDEX_VISITS: Final = "/* rollup.visits */ CREATE INDEX visits_visit ON visits (visit)"
 
 _PAGE: Final = "page.site || page.path"
 _SOURCE: Final = """CASE WHEN source.kind = '' AND source.address = '' THEN 'direct'
@@ -85,13 +85,13 @@ OF_PEOPLE: Final = {
     "os": (_AGENT, "agent.os"),
     "device": (_AGENT, "agent.device"),
     "language": ("JOIN language ON language.id = who.language", "language.value"),
-    "bot": (f"{_AGENT} WHERE who.is_bot", "agent.bot"),
+    "bot": (f"{_AGENT} WHERE who.is_bot = 1", "agent.bot"),
 }
 """What hardly ever changes within a visit."""
 MAKE_WHO: Final = """/* rollup.who */
 CREATE TEMP TABLE who AS
-SELECT is_bot, visit, MIN(visitor) AS visitor, agent, language, country, SUM(kind = 0) AS views, COUNT(*) AS hits, SUM(sent) AS sent,
-       SUM(aborted) AS aborted
+SELECT is_bot, visit, MIN(visitor) AS visitor, agent, language, country, COUNT(*) FILTER (WHERE kind = 0) AS views, COUNT(*) AS hits,
+       SUM(sent) AS sent, SUM(aborted) AS aborted
 FROM piece GROUP BY is_bot, visit, agent, language, country"""
 
 
@@ -99,8 +99,8 @@ def of_visits(dimension: str) -> str:
     """One row for each value that a visit has as a whole."""
     join, value = OF_VISITS[dimension]
     return f"""/* rollup.{dimension} */
-SELECT {value} AS value, COUNT(DISTINCT visits.visitor), COUNT(*), SUM(page_views), SUM(page_views = 1), SUM(duration), SUM(hits),
-       SUM(sent), SUM(aborted)
+SELECT {value} AS value, COUNT(DISTINCT visits.visitor), COUNT(*), SUM(page_views), COUNT(*) FILTER (WHERE page_views = 1),
+       SUM(duration), SUM(hits), SUM(sent), SUM(aborted)
 FROM visits {join} GROUP BY 1"""
 
 
@@ -125,7 +125,7 @@ _MEDIUM: Final = ("JOIN source ON source.id = visits.source", "CASE WHEN source.
 
 
 LEAVE_SAMPLE: Final = """/* filters.sample */
-DELETE FROM temp.piece WHERE (abs(visitor % 1000003) * :mix + :shift) / 1009 % :of = 0"""
+DELETE FROM piece WHERE (abs(visitor % 1000003) * :mix + :shift) / 1009 % :of = 0"""
 
 
 def leave_only(dimension: str, *, hour: str = "") -> str:
@@ -138,7 +138,7 @@ def leave_only(dimension: str, *, hour: str = "") -> str:
         join, value = ("", hour) if dimension == "hour" else {**of_visits, **OF_HITS, **OF_PEOPLE}[dimension]
         word = "AND" if " WHERE " in join else "WHERE"
         have = f"SELECT {table}.visit FROM {table} {join} {word} CAST({value} AS TEXT) = :value AND {table}.visit IS NOT NULL"
-    return f"/* filters.only */ DELETE FROM temp.piece WHERE visit IS NULL OR visit NOT IN ({have})"
+    return f"/* filters.only */ DELETE FROM piece WHERE visit IS NULL OR visit NOT IN ({have})"
 
 
 def local_hour(changes: int) -> str:
@@ -159,8 +159,8 @@ def by_hour(changes: int) -> str:
 def _of_hits(dimension: str, join: str, value: str) -> str:
     return _with_visits(
         dimension,
-        f"""SELECT {value} AS value, piece.visit, MIN(piece.visitor) AS visitor, SUM(piece.kind = 0) AS views, COUNT(*) AS hits,
-           SUM(piece.sent) AS sent, SUM(piece.aborted) AS aborted
+        f"""SELECT {value} AS value, piece.visit, MIN(piece.visitor) AS visitor,
+           COUNT(*) FILTER (WHERE piece.kind = 0) AS views, COUNT(*) AS hits, SUM(piece.sent) AS sent, SUM(piece.aborted) AS aborted
     FROM piece {join} GROUP BY 1, piece.visit""",
     )
 
@@ -168,7 +168,7 @@ def _of_hits(dimension: str, join: str, value: str) -> str:
 def _with_visits(dimension: str, parts: str) -> str:
     """Sum up the parts of visits by value, with the bounces and seconds of the whole visits."""
     return f"""/* rollup.{dimension} */
-SELECT part.value, COUNT(DISTINCT part.visitor), COUNT(part.visit), SUM(part.views), COALESCE(SUM(visits.page_views = 1), 0),
+SELECT part.value, COUNT(DISTINCT part.visitor), COUNT(part.visit), SUM(part.views), COUNT(*) FILTER (WHERE visits.page_views = 1),
        COALESCE(SUM(visits.duration), 0), SUM(part.hits), SUM(part.sent), SUM(part.aborted)
 FROM (
     {parts}
@@ -176,14 +176,14 @@ FROM (
 
 
 NOBODYS: Final = """/* rollup.total */
-SELECT '' AS value, 0, 0, COALESCE(SUM(kind = 0), 0), 0, 0, COUNT(*), COALESCE(SUM(sent), 0), COALESCE(SUM(aborted), 0)
+SELECT '' AS value, 0, 0, COUNT(*) FILTER (WHERE kind = 0), 0, 0, COUNT(*), COALESCE(SUM(sent), 0), COALESCE(SUM(aborted), 0)
 FROM piece WHERE visitor IS NULL"""
 
 MAKE_REACHED: Final = "/* rollup.goals */ CREATE TEMP TABLE reached (goal INTEGER, visit INTEGER, place INTEGER, hits INTEGER)"
 MAKE_MARKS: Final = """/* rollup.goals */
 CREATE TEMP TABLE IF NOT EXISTS goal_page (goal INTEGER, page INTEGER, kind INTEGER, least INTEGER, most INTEGER, begins INTEGER)"""
-CLEAR_MARKS: Final = "/* rollup.goals */ DELETE FROM temp.goal_page"
-ADD_MARK: Final = "/* rollup.goals */ INSERT INTO goal_page VALUES (?, ?, ?, ?, ?, ?)"
+CLEAR_MARKS: Final = "/* rollup.goals */ DELETE FROM goal_page"
+ADD_MARK: Final = "/* rollup.goals */ INSERT INTO goal_page VALUES (:goal, :page, :kind, :least, :most, :begins)"
 ALL_PAGES: Final = "/* rollup.goals */ SELECT id, path FROM page"
 _MATCH: Final = (
     """goal_page.page = piece.page AND goal_page.kind = piece.kind AND piece.status BETWEEN goal_page.least AND goal_page.most"""
@@ -196,7 +196,8 @@ GOALS: Final = """/* rollup.goals */
 SELECT reached.goal AS value, COUNT(DISTINCT visits.visitor), COUNT(reached.visit), 0, 0, 0, SUM(reached.hits), 0, 0
 FROM reached LEFT JOIN visits ON visits.visit = reached.visit WHERE reached.goal >= 0 GROUP BY 1"""
 GOALS_BY_SOURCE: Final = f"""/* rollup.goals */
-SELECT reached.goal || :between || {_SOURCE} AS value, COUNT(DISTINCT visits.visitor), COUNT(*), 0, 0, 0, SUM(reached.hits), 0, 0
+SELECT CAST(reached.goal AS TEXT) || :between || {_SOURCE} AS value, COUNT(DISTINCT visits.visitor), COUNT(*), 0, 0, 0,
+       SUM(reached.hits), 0, 0
 FROM reached JOIN visits ON visits.visit = reached.visit JOIN source ON source.id = visits.source WHERE reached.goal >= 0 GROUP BY 1"""
 STEP_ON: Final = f"""/* rollup.funnels */
 INSERT INTO reached
@@ -229,7 +230,7 @@ FORGET_OPEN_ROWS: Final = """/* recorder.forget */
 DELETE FROM rollup WHERE day = :day AND EXISTS (SELECT 1 FROM day WHERE day.day = rollup.day AND day.state = 0)"""
 FORGET_OPEN_DAY: Final = "/* recorder.forget */ DELETE FROM day WHERE day = :day AND state = 0"
 ADD_ROW: Final = f"""/* rollup.keep */
-INSERT INTO rollup (dimension, day, value, held, {", ".join(MEASURES)}) VALUES ({", ".join("?" * (4 + len(MEASURES)))})"""
+INSERT INTO rollup (dimension, day, value, held, {", ".join(MEASURES)}) VALUES (:dimension, :day, :value, :held, :{", :".join(MEASURES)})"""
 ROWS_OF_DAY: Final = f"/* rollup.add */ SELECT value, {', '.join(MEASURES)} FROM rollup WHERE dimension = :dimension AND day = :day"
 SET_HELD: Final = "/* rollup.hold */ UPDATE rollup SET held = :held WHERE dimension = :dimension AND day = :day AND value = :value"
 PURGE_DAY_HITS: Final = "/* rollup.add */ DELETE FROM hit WHERE day = :day AND id <= :last"
@@ -237,10 +238,10 @@ PUT_TOGETHER: Final = (
     f"""/* purge.figures */
 INSERT INTO rollup (dimension, day, value, held, {", ".join(MEASURES)})
 SELECT dimension, day, :other, MAX(held), {", ".join(f"SUM({name})" for name in MEASURES)} FROM rollup
-WHERE held AND value <> :other AND day IN (SELECT day FROM day WHERE state = 2 AND day < :before) GROUP BY dimension, day
+WHERE held > 0 AND value <> :other AND day IN (SELECT day FROM day WHERE state = 2 AND day < :before) GROUP BY dimension, day
 ON CONFLICT (dimension, day, value) DO UPDATE SET {", ".join(f"{name} = rollup.{name} + excluded.{name}" for name in MEASURES)}""",
     """/* purge.figures */
-DELETE FROM rollup WHERE held AND value <> :other AND day IN (SELECT day FROM day WHERE state = 2 AND day < :before)""",
+DELETE FROM rollup WHERE held > 0 AND value <> :other AND day IN (SELECT day FROM day WHERE state = 2 AND day < :before)""",
 )
 """What too few had in common is not kept longer than the visits themselves."""
 PURGE_COUNTED_HITS: Final = """/* purge.hits */
@@ -262,7 +263,7 @@ CLEAR_MONTH: Final = (
     "/* rollup.months */ DELETE FROM month WHERE month = :month",
 )
 ADD_MONTHLY: Final = f"""/* rollup.months */
-INSERT INTO monthly (dimension, month, value, {", ".join(MEASURES)}) VALUES ({", ".join("?" * (3 + len(MEASURES)))})"""
+INSERT INTO monthly (dimension, month, value, {", ".join(MEASURES)}) VALUES (:dimension, :month, :value, :{", :".join(MEASURES)})"""
 _SUMS: Final = ", ".join(f"SUM({name}) AS {name}" for name in MEASURES)
 MONTH_ROWS: Final = f"""/* rollup.months */
 SELECT value, held, COUNT(*) AS days, {_SUMS} FROM rollup
@@ -288,8 +289,8 @@ def panel(segments: int) -> str:
         of_days = f"""FROM rollup JOIN day ON day.day = rollup.day
     WHERE dimension = :dimension AND rollup.day BETWEEN :first_{n} AND :last_{n}"""
         parts += [
-            f"SELECT CASE WHEN held THEN :other ELSE value END AS value, {_OF_DAY} {of_days} AND day.state > 0 AND held < 2",
-            f"SELECT value, {_ROUNDED} {of_days} AND day.state = 0 AND NOT held AND value <> :other AND {_WEIGHT} >= :fewest",
+            f"SELECT CASE WHEN held > 0 THEN :other ELSE value END AS value, {_OF_DAY} {of_days} AND day.state > 0 AND held < 2",
+            f"SELECT value, {_ROUNDED} {of_days} AND day.state = 0 AND held = 0 AND value <> :other AND {_WEIGHT} >= :fewest",
         ]
     return f"/* reports.panel */ SELECT value, {_SUMS} FROM ({' UNION ALL '.join(parts)}) AS shown GROUP BY value"
 

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-TABLES: Final = "/* truth.tables */ SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
-COLUMNS: Final = "/* truth.tables */ SELECT name FROM pragma_table_info(:name) ORDER BY cid"
-
 _OF_HITS: Final = """SELECT COUNT(*) AS hits,
     COUNT(hit.visitor) AS visitor,
     COUNT(hit.address) AS address,
-    SUM(page.path <> '' OR hit.method <> 0 OR hit.kind <> 8) AS page,
-    SUM(page.site <> '') AS site,
-    SUM(hit.status <> 0 OR hit.aborted <> 0) AS status,
-    SUM(source.address <> '') AS source,
-    SUM(campaign.value <> '') AS campaign,
-    SUM(agent.browser <> '' OR agent.os <> '' OR agent.device <> '' OR agent.bot <> '') AS agent,
-    SUM(language.value <> '') AS language,
-    SUM(hit.country <> '') AS country,
-    SUM(hit.sent <> 0) AS bytes,
-    SUM(hit.duration <> 0) AS duration,
-    SUM(length(hit.address) IN (4, 16)) AS full_addresses,
+    COUNT(*) FILTER (WHERE page.path <> '' OR hit.method <> 0 OR hit.kind <> 8) AS page,
+    COUNT(*) FILTER (WHERE page.site <> '') AS site,
+    COUNT(*) FILTER (WHERE hit.status <> 0 OR hit.aborted <> 0) AS status,
+    COUNT(*) FILTER (WHERE source.address <> '') AS source,
+    COUNT(*) FILTER (WHERE campaign.value <> '') AS campaign,
+    COUNT(*) FILTER (WHERE agent.browser <> '' OR agent.os <> '' OR agent.device <> '' OR agent.bot <> '') AS agent,
+    COUNT(*) FILTER (WHERE language.value <> '') AS language,
+    COUNT(*) FILTER (WHERE hit.country <> '') AS country,
+    COUNT(*) FILTER (WHERE hit.sent <> 0) AS bytes,
+    COUNT(*) FILTER (WHERE hit.duration <> 0) AS duration,
+    COUNT(*) FILTER (WHERE length(hit.address) IN (4, 16)) AS full_addresses,
     MIN(hit.day) AS first
 FROM hit JOIN page ON page.id = hit.page JOIN source ON source.id = hit.source JOIN campaign ON campaign.id = hit.campaign
 JOIN agent ON agent.id = hit.agent JOIN language ON language.id = hit.language"""
@@ -30,7 +27,8 @@ CAMPAIGNS_KEPT: Final = "/* truth.visits */ SELECT DISTINCT value FROM campaign 
 
 FORMS_KEPT: Final = """/* truth.forms */
 SELECT form, COUNT(*) AS amount, COUNT(visitor) AS visitors, MAX(expires - day) AS longest, MIN(expires) AS expires,
-    SUM(outcome = 'accepted') AS accepted, SUM(outcome = 'invalid') AS invalid, SUM(outcome = 'failed') AS failed
+    COUNT(*) FILTER (WHERE outcome = 'accepted') AS accepted,
+    COUNT(*) FILTER (WHERE outcome = 'invalid') AS invalid, COUNT(*) FILTER (WHERE outcome = 'failed') AS failed
 FROM submission GROUP BY form ORDER BY form"""
 FIELDS_KEPT: Final = """/* truth.forms */
 SELECT form, name, COUNT(*) AS amount FROM field JOIN submission ON submission.id = field.submission
