@@ -28,6 +28,7 @@ from .record.intake import Intake
 from .record.keys import Keys
 from .record.recorder import Recorder
 from .record.spool import Spool
+from .record.waiting_hits import WaitingHits
 from .rights.clerk import Clerk
 from .rights.erasure import SOURCES, to_replay
 from .rights.office import Office
@@ -71,7 +72,7 @@ class Privacy:
     def __init__(self, settings: Settings, declaration: Declaration, host: Host = NO_HOST) -> None:
         self.settings = settings
         self.declaration = declaration
-        self.store = store_of(settings)
+        self.store = store_of(settings.database_url)
         self.languages = Languages(settings.language, settings.statement_folder)
         self.keys = Keys(settings, self.store, needed=bool(declaration.forms))
         self.countries = Countries(settings.geoip_db) if settings.geoip_db else None
@@ -85,6 +86,8 @@ class Privacy:
             opened=self._note_statement,
             pepper=self.keys.pepper,
         )
+        if self.store.is_shared:
+            self.recorder.waiting = WaitingHits(settings.database_path.with_suffix(".waiting"))
         self.facts = facts_of(
             declaration,
             settings,

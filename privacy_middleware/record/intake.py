@@ -1,5 +1,7 @@
 """Takes captured forms, and has each durable before its answer goes out: in the database, or, past the time budget, in the spool.
 
+Where the database is on a server, the spool comes first: this host's disk is sure, and near; from there it goes on to the server at once.
+
 One thread a process, started at the first form, with a connection of its own: a form must wait neither for the recorder's hits nor
 for another form that the database keeps waiting. It parses and treats what was captured, off the host's path.
 """
@@ -109,6 +111,7 @@ class Intake(Worker):
         self._busy = False
         self._waiting = 0
         self._waiting_bytes = 0
+        self._is_spooled = False
         self._away_until = 0.0
         self._absorb_due = 0.0
 
@@ -205,7 +208,22 @@ class Intake(Worker):
                 taken = self._sorted(taken)
                 if taken:
                     time.sleep(BREATH)
+            if self._is_spooled:
+                self._send_on()
             self._busy = False
+
+    def _send_on(self) -> None:
+        """Bring what is in the spool to the server; if it is away, the recorder's thread tries again."""
+        self._is_spooled = False
+        if time.monotonic() < self._away_until or self._unusable:
+            return
+        try:
+            self._open(self.wait_seconds)
+            while absorb(self.store, self.spool, self._vault_of()) == MOST_A_TURN:
+                pass
+            self._complained.clear()
+        except (PrivacyError, OSError) as error:
+            self._away(error)
 
     def _sorted(self, taken: list[_Ticket]) -> list[_Ticket]:
         """Take what has come, too. Small forms need not wait for large ones, unless those have waited for long."""
@@ -295,6 +313,13 @@ class Intake(Worker):
         return self._root
 
     def _keep(self, found: Sequence[Submission], *, deadline: float) -> None:
+        if self.store.is_shared:
+            for submission in found:
+                self._put_aside(submission)
+            self._is_spooled = True
+            found, self._unwritten = self._unwritten, []  # what the disk does not take
+            if not found:
+                return
         if time.monotonic() >= self._away_until and not self._unusable:
             try:  # also where many wait and the time is up: one transaction is quicker than many files
                 found = self._commit(found, deadline=max(deadline, time.monotonic() + LEAST_PATIENCE))
@@ -387,6 +412,8 @@ def absorb(store: Store, spool: Spool, vault: Vault, *, today: int = 0) -> int:
             with store.transaction():
                 submissions.add(store, vault, submission)
         except Exception as error:  # sealed under a key that is not given, or whatever: it stays, and `status` tells of it
+            if isinstance(error, StoreError) and not isinstance(error, Unstorable):
+                raise
             logger.debug("%s stays in the spool (%s)", path.name, type(error).__name__)
             continue
         spool.remove(path)

@@ -17,20 +17,21 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import tzinfo
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from ..collect.country import Countries
 from ..collect.form import FormIndex
 from ..collect.funnel import form_of, steps
-from ..collect.hit import KINDS, Collector, Hit, Rules, without_person
+from ..collect.hit import Collector, Hit, Rules, without_person
 from ..collect.visitor import Visitors, day_of, shortener
 from ..errors import Damaged, PrivacyError, StoreError, Unstorable
 from ..settings import AddressForm
-from ..store import queries
 from ..store.base import Store
 from .fork import Forkable, mind_forks
 from .purge import DailyPurge
 from .salts import DaySalts
+from .seen import Seen, seen
+from .waiting_hits import WaitingHits
 
 logger = logging.getLogger("privacy_middleware")
 Result = TypeVar("Result")
@@ -47,16 +48,6 @@ IDLE_PAUSE: Final = 0.5
 """Seconds between two looks at the queue. With these, kill -9 loses less than the last second."""
 MOST_COMMANDS: Final = 200
 LONGEST_RETRY: Final = 10.0
-
-
-class Seen(NamedTuple):
-    """How many hits of one kind are recorded of a visitor on one of the owner's days, and from when to when (epoch milliseconds)."""
-
-    day: int
-    kind: str
-    amount: int
-    first: int
-    last: int
 
 
 class Recorder(Forkable):
@@ -77,6 +68,8 @@ class Recorder(Forkable):
     ) -> None:
         """Arguments: `opened` is called in the thread whenever the database was opened; for `pepper` see `DaySalts`."""
         self.store = store
+        self.waiting: WaitingHits | None = None
+        """The file for hits while the database is away, where that is on a server."""
         self.rules = rules
         self.zone = zone
         self.visitors = Visitors(
@@ -100,6 +93,8 @@ class Recorder(Forkable):
         self.queue: deque[tuple[Any, ...]] = deque()
         self._salts.clear()
         self._hits: list[Hit] = []
+        self._in_doubt: list[Hit] = []
+        self._retry_at = 0.0
         self._commands: deque[tuple[Callable[[Store], Any], Future[Any]]] = deque()
         self._forgets: deque[tuple[bytes, Future[int]]] = deque()
         self._counts: Counter[str] = Counter()
@@ -208,16 +203,7 @@ class Recorder(Forkable):
 
     def seen(self, identity: bytes) -> Future[list[Seen]]:
         """Say what is recorded under the pseudonyms that this identity has now, as kinds and counts, never pages."""
-
-        def look(store: Store) -> list[Seen]:
-            pseudonyms = {salt.day: salt.pseudonym(identity) for salt in self._salts.living(store)}
-            return [
-                Seen(day, KINDS[row["kind"]], row["amount"], row["first"], row["last"])
-                for day, visitor in sorted(pseudonyms.items())
-                for row in store.rows(queries.SEEN, day=day, visitor=visitor)
-            ]
-
-        return self.submit(look)
+        return self.submit(lambda store: seen(store, self._salts, identity))
 
     @property
     def is_idle(self) -> bool:
@@ -269,8 +255,8 @@ class Recorder(Forkable):
             self._thread = None
 
     def _pause(self) -> float:
-        if self._failures:
-            return min(LONGEST_RETRY, BUSY_PAUSE * 2.0**self._failures)
+        if self._failures and not self.waiting:
+            return max(0.0, self._retry_at - time.monotonic())
         return BUSY_PAUSE if self.queue or self._purge.is_going else IDLE_PAUSE if not self._commands else 0
 
     def _turn(self) -> None:
@@ -282,14 +268,17 @@ class Recorder(Forkable):
         self._busy = True
         commands = [self._commands.popleft() for _ in range(len(self._commands))]
         try:
-            self._open()
-            self._keep_salts()
-            self._drain()
-            self._write_counts()
-            self._upkeep()
-            self._recovered()
+            if not self._is_away():
+                self._open()
+                self._keep_salts()
+                self._drain()
+                self._bring_in()
+                self._write_counts()
+                self._upkeep()
+                self._recovered()
         except Exception as error:  # the thread must outlive any fault of the database
             self._failed(error)
+        if self._failures:
             self._make_waiting_hits()
         answers = [*self._forget_all(), *[answer for asked in commands for answer in self._obey(*asked)]]
         self._busy = False  # before anybody who waited for an answer looks
@@ -344,6 +333,7 @@ class Recorder(Forkable):
 
     def _failed(self, error: Exception) -> None:
         self._failures = min(self._failures + 1, 8)
+        self._retry_at = time.monotonic() + min(LONGEST_RETRY, BUSY_PAUSE * 2.0**self._failures)
         # The text of our own errors names the cause and holds no captured value; that of others is not known to.
         kind = str(error) if isinstance(error, PrivacyError) else type(error).__name__
         self._complain(f"database {kind}", "visits wait: the database cannot be used (%s)", kind)
@@ -355,6 +345,10 @@ class Recorder(Forkable):
                 self._complain("damage", "%s", failure)
         self._purge.interrupt()
         self._salts.fetch_provisionally(self._now())
+
+    def _is_away(self) -> bool:
+        """Tell whether the database has failed just now, so that hits go to the file meanwhile."""
+        return bool(self._failures and self.waiting and not self._closing and time.monotonic() < self._retry_at)
 
     def _recovered(self) -> None:
         if self._failures:
@@ -383,12 +377,20 @@ class Recorder(Forkable):
 
     def _drain(self) -> None:
         """Write what is queued now, a batch a transaction."""
+        if self._in_doubt and not self.store.was_committed():
+            self._write(self._in_doubt)
+        self._in_doubt = []
         left = len(self.queue)
         while left > 0 or self._hits:
             left -= self._make_hits(min(left, BATCH - len(self._hits)))
             if self._hits:
                 began = time.monotonic()
-                self._write(self._hits)
+                try:
+                    self._write(self._hits)
+                except StoreError:
+                    if self.store.is_in_doubt:  # it may have them: they must not come a second time
+                        self._in_doubt, self._hits = self._hits, []
+                    raise
                 self.batch_seconds = time.monotonic() - began
                 self._hits = []
 
@@ -412,9 +414,18 @@ class Recorder(Forkable):
         return most
 
     def _make_waiting_hits(self) -> None:
-        """While the database is away, make hits of what is queued, as many as fit a batch: they hold less than the requests."""
-        with contextlib.suppress(StoreError):  # one needs a salt that is not at hand: it waits
+        """While the database is away, make hits of what is queued, which hold less than the requests: a batch, or, with a file, all."""
+        with contextlib.suppress(StoreError):  # one needs a salt that is not at hand, or the file cannot be written: it waits
             self._make_hits(min(len(self.queue), max(0, BATCH - len(self._hits))))
+            while self._hits and self.waiting and self.waiting.add(self._hits, today=day_of(self._now(), self.zone)):
+                self._hits = []
+                self._make_hits(min(len(self.queue), BATCH))
+
+    def _bring_in(self) -> None:
+        """Bring what waits in the file to the database, some at a turn."""
+        gone = self.waiting.move(self.store, today=day_of(self._now(), self.zone)) if self.waiting else 0
+        if gone:
+            self.drop("waited_too_long", gone)
 
     def _hit(self, fields: tuple[Any, ...]) -> Hit | None:
         day, salt = self._salts.of(fields[0] * 1000, self.store)

@@ -15,7 +15,7 @@ from ..collect.visitor import client_address, date_of, identity_of
 from ..errors import StoreError, VaultError
 from ..language import N_
 from ..privacy import Privacy
-from ..record.recorder import Seen
+from ..record.seen import Seen
 from ..waiting import answer_of
 from .origin import is_same_origin
 from .pages import Pages

@@ -1,17 +1,19 @@
-"""Where everything is kept: `store_of` gives the store of the database that the settings name."""
+"""Where everything is kept: `store_of` gives the store of the database that a URL names."""
 
 from __future__ import annotations
 
-from ..settings import Settings
+from pathlib import Path
+
+from ..values import POSTGRES
 from .base import Store
 
 
-def store_of(settings: Settings) -> Store:
+def store_of(url: str) -> Store:
     """Return the store of a database, not opened yet; its driver is imported here."""
-    if settings.database_url.startswith("sqlite:"):
-        from .sqlite import SQLiteStore
+    if url.startswith(POSTGRES):
+        from .postgres import PostgresStore
 
-        return SQLiteStore(settings.database_path)
-    from .postgres import PostgresStore
+        return PostgresStore(url)
+    from .sqlite import SQLiteStore
 
-    return PostgresStore(settings.database_url)
+    return SQLiteStore(Path(url.removeprefix("sqlite:///")))

@@ -125,6 +125,10 @@ class Store:
         """Return the rows of a query as tuples."""
         raise NotImplementedError
 
+    def portions(self, query: str, most: int) -> Iterator[list[dict[str, Any]]]:
+        """Return the rows of a query in a transaction, so many at a time: not all of them are in memory at once."""
+        raise NotImplementedError
+
     def execute(self, query: str, **values: Any) -> int:
         """Run one statement that writes; returns how many rows it took."""
         raise NotImplementedError
@@ -133,9 +137,12 @@ class Store:
         """Run one statement for each of many rows."""
         raise NotImplementedError
 
-    def add_rows(self, rows: Sequence[Row]) -> None:
-        """Insert prepared hits, in the order of `queries.HIT_COLUMNS`, in a transaction of the caller's."""
+    def add_rows(self, rows: Sequence[Row], *, columns: Sequence[str] = queries.HIT_COLUMNS) -> None:
+        """Insert prepared hits, in a transaction of the caller's."""
         raise NotImplementedError
+
+    def count_on(self) -> None:
+        """After rows came in with numbers of their own, go on numbering after them."""
 
     def checkpoint(self) -> bool:
         """See that what was deleted is not left in a journal either. False if something stood in the way: try again."""
@@ -145,6 +152,9 @@ class Store:
         """Drop whole days of hits at once, where the database keeps days apart; returns how many hits."""
         del before, after, only_counted
         return 0
+
+    is_in_doubt = False
+    """True if the end of a transaction was cut off, so that nobody knows whether it was done; ask `was_committed`."""
 
     def was_committed(self) -> bool:
         """Tell, of the last transaction whose end was cut off, whether it was done after all; then there is nothing to be told any more.

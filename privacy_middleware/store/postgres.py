@@ -10,12 +10,11 @@ import contextlib
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import psycopg
-from psycopg import sql
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
@@ -218,6 +217,11 @@ class PostgresStore(Store):
             with contextlib.suppress(StoreError):
                 self._script("ROLLBACK")
 
+    @property
+    def is_in_doubt(self) -> bool:  # type: ignore[override]
+        """True if the end of a transaction was cut off, so that nobody knows whether it was done; ask `was_committed`."""
+        return bool(self._unsure)
+
     def was_committed(self) -> bool:
         """Tell, of the last transaction whose end was cut off, whether it was done after all; then there is nothing to be told any more.
 
@@ -226,7 +230,12 @@ class PostgresStore(Store):
         """
         if not self._unsure:
             return False
-        outcome = self.value(_OUTCOME, transaction=self._unsure)
+        try:
+            outcome = self.value(_OUTCOME, transaction=self._unsure)
+        except StoreError:
+            if self.replaced:
+                raise
+            outcome = "not known to this server"
         if outcome == "in progress":
             raise StoreError("a transaction is still under way")
         self._unsure = ""
@@ -288,6 +297,17 @@ class PostgresStore(Store):
         except psycopg.Error as error:
             raise _as_ours(error) from error
 
+    def portions(self, query: str, most: int) -> Iterator[list[dict[str, Any]]]:
+        """Return the rows of a query in a transaction, so many at a time: not all of them are in memory at once."""
+        try:
+            with self.connection.cursor(name="portions") as cursor:
+                cursor.execute(query)
+                names = [column.name for column in cursor.description or ()]
+                while rows := cursor.fetchmany(most):
+                    yield [dict(zip(names, row, strict=True)) for row in rows]
+        except psycopg.Error as error:
+            raise _as_ours(error) from error
+
     def execute(self, query: str, **values: Any) -> int:
         """Run one statement that writes; returns how many rows it took."""
         try:
@@ -319,15 +339,22 @@ class PostgresStore(Store):
 
     # --- hits --------------------------------------------------------------------------------------------------------------
 
-    def add_rows(self, rows: Sequence[Row]) -> None:
-        """Insert prepared hits, in the order of `queries.HIT_COLUMNS`, in a transaction of the caller's."""
-        self._make_days({row[0] for row in rows} - self._days)
+    def add_rows(self, rows: Sequence[Row], *, columns: Sequence[str] = queries.HIT_COLUMNS) -> None:
+        """Insert prepared hits, in a transaction of the caller's."""
+        day = columns.index("day")
+        self._make_days({row[day] for row in rows} - self._days)
         try:
-            with self.connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            with self.connection.cursor() as cursor, cursor.copy(_copy(tuple(columns))) as copy:
                 for row in rows:
                     copy.write_row(row)
         except psycopg.Error as error:
             raise _as_ours(error) from error
+
+    def count_on(self) -> None:
+        """After rows came in with numbers of their own, go on numbering after them."""
+        self._script("SELECT setval('hit_id', MAX(id)) FROM hit")
+        for table in (*queries.DICTIONARIES, "audit"):
+            self._script(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), MAX(id)) FROM {table}")
 
     def _make_days(self, days: set[int]) -> None:
         """Have a partition for each day. It is attached when it is made: so those who read need not wait."""
@@ -402,7 +429,9 @@ class _WholeNumber(Loader):
         return int(bytes(data))
 
 
-_COPY: Final = sql.SQL("COPY hit ({}) FROM STDIN").format(sql.SQL(", ").join(map(sql.Identifier, queries.HIT_COLUMNS)))
+@cache
+def _copy(columns: tuple[str, ...]) -> str:
+    return f"/* recorder.add_hits */ COPY hit ({', '.join(columns)}) FROM STDIN"
 
 
 @lru_cache(maxsize=1000)

@@ -5,6 +5,7 @@ What is put together here is fixed text: column names, placeholders, and the dim
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 # --- recorder: hits and their dictionaries --------------------------------------------------------------------------------
@@ -23,10 +24,10 @@ DICTIONARIES: Final = {
 }
 
 
-def insert_hits(rows: int) -> str:
+def insert_hits(rows: int, columns: Sequence[str] = HIT_COLUMNS) -> str:
     """One statement for many rows: SQLite then gives up Python's lock once for all of them, not once a row."""
-    values = f"({', '.join('?' * len(HIT_COLUMNS))})"
-    return f"/* recorder.add_hits */ INSERT INTO hit ({', '.join(HIT_COLUMNS)}) VALUES {', '.join([values] * rows)}"
+    values = f"({', '.join('?' * len(columns))})"
+    return f"/* recorder.add_hits */ INSERT INTO hit ({', '.join(columns)}) VALUES {', '.join([values] * rows)}"
 
 
 def find_word(table: str) -> str:
@@ -56,6 +57,16 @@ UNTIE: Final = "/* recorder.forget */ UPDATE submission SET visitor = NULL WHERE
 UNTIE_OLD: Final = "/* purge.hits */ UPDATE submission SET visitor = NULL WHERE day < :before AND visitor IS NOT NULL"
 ANY_FORGOTTEN: Final = "/* recorder.add_hits */ SELECT EXISTS (SELECT 1 FROM forgotten)"
 FORGET_LATE_HITS: Final = f"/* recorder.add_hits */ DELETE FROM hit WHERE id > :after AND EXISTS ({_ERASED})"
+
+# Of the file in which hits wait for a server that is away:
+WAITING: Final = """/* waiting.move */
+SELECT hit.id, hit.day, hit.time, hit.visitor, hit.address, hit.method, page.path, page.site, hit.kind, hit.status, source.kind,
+       source.address, campaign.value, agent.browser, agent.os, agent.device, agent.bot, language.value, hit.country, hit.sent,
+       hit.aborted, hit.duration
+FROM hit JOIN page ON page.id = hit.page JOIN source ON source.id = hit.source JOIN campaign ON campaign.id = hit.campaign
+JOIN agent ON agent.id = hit.agent JOIN language ON language.id = hit.language ORDER BY hit.id LIMIT :most"""
+WAITING_AMOUNT: Final = "/* waiting.add */ SELECT COALESCE((SELECT MAX(id) FROM hit) - (SELECT MIN(id) FROM hit) + 1, 0)"
+DELETE_WAITING: Final = "/* waiting.move */ DELETE FROM hit WHERE id <= :last"
 
 COUNT: Final = """/* recorder.count */
 INSERT INTO counter (day, name, amount) VALUES (:day, :name, :amount)

@@ -257,6 +257,16 @@ class SQLiteStore(Store):
         except sqlite3.Error as error:
             raise _as_ours(error) from error
 
+    def portions(self, query: str, most: int) -> Iterator[list[dict[str, Any]]]:
+        """Return the rows of a query in a transaction, so many at a time: not all of them are in memory at once."""
+        cursor = self._run(query)
+        names = [column[0] for column in cursor.description]
+        try:
+            while rows := cursor.fetchmany(most):
+                yield [dict(zip(names, row, strict=True)) for row in rows]
+        except sqlite3.Error as error:
+            raise _as_ours(error) from error
+
     def execute(self, query: str, **values: Any) -> int:
         """Run one statement that writes; returns how many rows it took."""
         return self._run(query, values).rowcount
@@ -274,11 +284,11 @@ class SQLiteStore(Store):
         except sqlite3.Error as error:
             raise _as_ours(error) from error
 
-    def add_rows(self, rows: Sequence[Row]) -> None:
-        """Insert prepared hits, in the order of `queries.HIT_COLUMNS`, in a transaction of the caller's."""
+    def add_rows(self, rows: Sequence[Row], *, columns: Sequence[str] = queries.HIT_COLUMNS) -> None:
+        """Insert prepared hits, in a transaction of the caller's."""
         for start in range(0, len(rows), ROWS_A_STATEMENT):
             part = rows[start : start + ROWS_A_STATEMENT]
-            self._run(queries.insert_hits(len(part)), tuple(chain.from_iterable(part)))
+            self._run(queries.insert_hits(len(part), columns), tuple(chain.from_iterable(part)))
 
     def checkpoint(self) -> bool:
         """Move the journal into the file and empty it. False if another connection stood in the way: try again."""
