@@ -26,14 +26,26 @@ def pytest_sessionfinish() -> None:
     databases.current.stop()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    databases.current.on_postgres = config.getoption("--database") == "postgres"
+    config.addinivalue_line("markers", "sqlite: what holds of a SQLite file alone: damage, permissions, its journal, its locks")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--database") == "postgres":
+        of_sqlite = [item for item in items if item.get_closest_marker("sqlite")]
+        config.hook.pytest_deselected(items=of_sqlite)
+        items[:] = [item for item in items if item not in of_sqlite]
+
+
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No PRIVACY_* of the machine, and a folder and databases of its own for each test."""
     for variable in [variable for variable in os.environ if variable.startswith("PRIVACY_")]:
         monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
     current = databases.current
-    current.begin(request.config.getoption("--database"))
+    current.begin()
     if current.on_postgres:
         monkeypatch.setenv("PRIVACY_DATABASE_URL", current.url())
         monkeypatch.setenv("PRIVACY_SECRET_KEYS", databases.SECRET)

@@ -20,7 +20,7 @@ from privacy_middleware.sources import Change, Erased, Kept
 from privacy_middleware.vault import blind_index, normalise_email
 
 from .conftest import query
-from .databases import make_store
+from .databases import environ, make_store
 from .test_recorder import Clock, until
 
 SECRET = "secret-of-the-tests-" * 2
@@ -87,7 +87,7 @@ class Desk:
         self.counts: dict[str, int] = {}
         send = self.mails.append if mail is True else mail or None
         given = {"base_url": "https://www.example.org", "secret_keys": SECRET, "policy": POLICY, **settings}
-        self.privacy = Privacy.from_sources(given, {}, host=Host(sources=sources, send_mail=send))
+        self.privacy = Privacy.from_sources(given, environ(), host=Host(sources=sources, send_mail=send))
         self.office = self.privacy.office
         self.path = self.privacy.settings.database_path
         self.store = make_store(self.path)
@@ -222,7 +222,7 @@ def token_in(mail: Mail) -> str:
     return found[1]
 
 
-def amount(table: str, where: str = "1", **values: Any) -> int:
+def amount(table: str, where: str = "TRUE", **values: Any) -> int:
     """How many rows a table has."""
     return int(query(f"SELECT COUNT(*) AS n FROM {table} WHERE {where}", **values)[0]["n"])
 

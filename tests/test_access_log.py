@@ -32,7 +32,7 @@ from privacy_middleware.statistics.rollup import Terms
 from privacy_middleware.store.base import Store
 from tests.conftest import FIREFOX, hits, query
 
-from .databases import make_store
+from .databases import change, make_store
 
 REAL_LOG = Path(__file__).parents[2] / "shared/data/apache_10k.log.gz"
 RULES = Rules(frozenset(VISIT_ITEMS), frozenset({"q"}), frozenset(), frozenset({"www.example.org"}))
@@ -459,10 +459,10 @@ def test_an_interrupted_import_goes_on_where_it_was(store: Store, after: int, mo
 
 
 def test_hits_and_the_mark_of_how_far_are_committed_together(store: Store):
-    store.connection.execute("CREATE TRIGGER full BEFORE INSERT ON imported BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    change("CREATE TRIGGER full BEFORE INSERT ON imported BEGIN SELECT RAISE(ABORT, 'disk full'); END")
     with pytest.raises(Unstorable):
         run(store, log(5))
-    store.connection.execute("DROP TRIGGER full")
+    change("DROP TRIGGER full")
     assert count(store) == 0
     assert run(store, log(5)).imported == 5
 

@@ -230,6 +230,7 @@ def test_an_entry_that_was_put_in_between_is_found(store: Store) -> None:
 
 
 @pytest.mark.parametrize("value", ["''", "'text'", "x''", "1.5", "x'00'", "zeroblob(40)"])
+@pytest.mark.sqlite
 def test_rubbish_in_the_place_of_a_hash_is_found_and_raises_nothing(value: str, store: Store) -> None:
     head = write(store)
     change(f"UPDATE audit SET chain = {value} WHERE id = ?", ids()[2])
@@ -238,6 +239,7 @@ def test_rubbish_in_the_place_of_a_hash_is_found_and_raises_nothing(value: str, 
 
 @pytest.mark.parametrize("value", ["x'ff00'", "1.5", "x''", "'other'"])
 @pytest.mark.parametrize("column", ["time", "actor", "action", "object", "subject"])
+@pytest.mark.sqlite
 def test_another_type_in_any_column_is_found(column: str, value: str, store: Store) -> None:
     write(store)
     change(f"UPDATE audit SET {column} = {value} WHERE id = ?", ids()[2])

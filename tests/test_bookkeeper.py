@@ -160,6 +160,7 @@ def test_what_is_erased_while_it_is_counted_is_counted_without(store: Store, mon
     assert reports.totals(store, first=clock.today, last=clock.today, fewest=1).visitors == 4
 
 
+@pytest.mark.sqlite
 def test_nothing_of_what_is_counted_is_left_in_temporary_tables_or_files(store: Store) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today))
@@ -381,6 +382,7 @@ def test_an_app_closes_yesterdays_yesterday_by_itself_and_ends_in_time(caplog: p
     assert "figures" not in caplog.text
 
 
+@pytest.mark.sqlite
 def test_a_database_of_an_older_version_is_brought_up_to_date_and_counted() -> None:
     store = make_store()
     store.open()
@@ -393,6 +395,7 @@ def test_a_database_of_an_older_version_is_brought_up_to_date_and_counted() -> N
     assert query("SELECT day, state FROM day") == [{"day": 20_000, "state": CLOSED}]
 
 
+@pytest.mark.sqlite
 def test_a_read_only_connection_reads_figures_too(store: Store) -> None:
     clock = Clock()
     add(store, some(5, day=clock.today - 3))

@@ -20,6 +20,7 @@ from privacy_middleware import PrivacyMiddleware
 from privacy_middleware.record import submissions
 
 from .conftest import FIREFOX, hits, query
+from .databases import wait_for_forms
 from .test_asgi import BROWSER, HostError, Script, http_scope, run
 
 POLICY = """
@@ -123,8 +124,9 @@ def post(app: Any, body: bytes = BODY, *headers: tuple[bytes, bytes], path: str 
 def stored(app: PrivacyMiddleware) -> list[dict[str, Any]]:
     """Open everything that is stored."""
     store = app.privacy.store
-    if not store.path.exists():
+    if not store.exists():
         return []
+    wait_for_forms()
     store.open()
     try:
         found = submissions.find(store, first=0, last=2**31)
@@ -200,6 +202,7 @@ def test_what_several_tasks_send_keeps_its_order_while_the_start_is_held(backend
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
 
 
+@pytest.mark.sqlite
 def test_a_host_that_gives_up_while_its_answer_is_held_may_send_another(locked: sqlite3.Connection) -> None:
     async def host(scope: Any, receive: Any, send: Any) -> None:
         await receive()
@@ -575,6 +578,7 @@ def assert_no_canary(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert CANARY not in caplog.text.lower()
 
 
+@pytest.mark.sqlite
 def test_no_kept_value_is_readable_in_any_file_or_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     app = wrap(answering(200))

@@ -160,6 +160,7 @@ def test_a_link_from_elsewhere_is_no_link_of_the_website(referer: str) -> None:
     assert not with_store(**GOOD)["Refusal offered and linked"].passed
 
 
+@pytest.mark.sqlite
 def test_the_marks_hold_a_day_and_nothing_of_who_came() -> None:
     app = PrivacyMiddleware(Starlette(), **GOOD)
     with TestClient(app, base_url="https://www.example.org") as client:
@@ -210,6 +211,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str, **settings: str) -
     return main(["check", *arguments])
 
 
+@pytest.mark.sqlite
 def test_the_command_prints_each_rule_and_its_exit_code_is_for_ci(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

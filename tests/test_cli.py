@@ -97,6 +97,7 @@ def test_a_wrong_declaration_is_told_without_a_traceback(capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("command", ["status", "stats", "purge"])
+@pytest.mark.sqlite
 def test_a_missing_database_is_told_and_not_made(command: str, capsys: pytest.CaptureFixture[str]):
     code, out, err = run(capsys, command)
     assert (code, out) == (1, "")
@@ -106,6 +107,7 @@ def test_a_missing_database_is_told_and_not_made(command: str, capsys: pytest.Ca
 
 @pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
 @pytest.mark.parametrize("command", ["status", "stats", "purge", "import"])
+@pytest.mark.sqlite
 def test_a_file_that_is_no_database_is_told_and_left_alone(command: str, content: bytes, capsys: pytest.CaptureFixture[str]):
     Path("privacy.db").write_bytes(content)
     Path("log").write_text(log_line())
@@ -116,6 +118,7 @@ def test_a_file_that_is_no_database_is_told_and_left_alone(command: str, content
     assert not [file for file in Path().iterdir() if "damaged" in file.name]
 
 
+@pytest.mark.sqlite
 def test_a_folder_in_place_of_the_database_is_told(capsys: pytest.CaptureFixture[str]):
     Path("privacy.db").mkdir()
     code, _, err = run(capsys, "stats")
@@ -153,6 +156,7 @@ def module_environment() -> dict[str, str]:
 # --- config ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite
 def test_config_shows_every_setting_with_value_and_origin(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     Path("privacy.toml").write_text("[settings]\nretention_days = 7\n")
     monkeypatch.setenv("PRIVACY_IP", "none")
@@ -344,6 +348,7 @@ def test_hours_are_the_owners(capsys: pytest.CaptureFixture[str], monkeypatch: p
     assert json.loads(run(capsys, "stats", *PERIOD, "--by", "hour", "--format", "json")[1])["rows"][0]["value"] == "14"
 
 
+@pytest.mark.sqlite
 def test_stats_change_nothing_but_what_is_counted(capsys: pytest.CaptureFixture[str]):
     fill(TWO_DAYS)
     before = query("SELECT * FROM hit")

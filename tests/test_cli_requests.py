@@ -14,7 +14,7 @@ from privacy_middleware.rights import requests
 from privacy_middleware.rights.requests import Request
 
 from .conftest import query
-from .databases import make_store
+from .databases import back_up, is_there, make_store, restore
 from .requesting import ANNA, DAY, OTTO, POLICY, SECRET, TEXT, Clock, Desk, Source, actions, amount, at_desk, graves
 from .test_cli_submissions import CONTROLS, ESCAPES, run, table
 from .test_request_pages import Site
@@ -89,7 +89,7 @@ def test_without_a_database_a_command_says_where_it_looked_and_makes_none(
     code, out, err = run(capsys, *command)
     assert (code, out) == (1, "")
     assert "there is no database" in err
-    assert not Path("privacy.db").exists()
+    assert not is_there()
 
 
 @pytest.mark.parametrize(
@@ -346,14 +346,13 @@ def test_a_restored_backup_is_erased_again(capsys: pytest.CaptureFixture[str], c
     with at_desk(clock=Now()) as desk:
         desk.submit(ANNA, OTTO)
         desk.store.checkpoint()
-        backup = Path("privacy.db").read_bytes()
+        desk.store.close()
+        back_up()
+        desk.store.open()
         desk.confirmed("erasure")
         desk.work()
         assert desk.messages() == []
-    for file in Path().glob("privacy.db*"):
-        file.unlink()
-    Path("privacy.db").write_bytes(backup)
-    Path("privacy.db").chmod(0o600)
+    restore()
     code, out, _ = run(capsys, "status")
     assert code == 1
     assert "1 erasures are not in this database" in out

@@ -3,7 +3,6 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from django.test import AsyncClient, Client, override_settings
 from django.urls import path, re_path
 
 from .conftest import FIREFOX, hits, query
+from .databases import is_there
 from .requesting import SECRET
 from .test_readme import django_app
 from .test_truth import close_all
@@ -116,7 +116,7 @@ def browser(request: pytest.FixtureRequest) -> Browser:
 
 def stored() -> list[dict[str, Any]]:
     close_all()
-    return hits() if Path("privacy.db").exists() and query("SELECT 1 FROM sqlite_master WHERE name = 'hit'") else []
+    return hits() if is_there() and query("SELECT 1 FROM sqlite_master WHERE name = 'hit'") else []
 
 
 def test_visits_are_named_by_their_routes(browser: Browser) -> None:

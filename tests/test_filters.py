@@ -200,6 +200,7 @@ def test_a_week_is_counted_once_for_a_filter_and_again_when_something_came_to_it
     assert len(counted) == 14
 
 
+@pytest.mark.sqlite
 def test_a_count_that_was_broken_off_is_begun_again_by_the_next_who_asks(store: Store) -> None:
     fill(store, crowd(10))
     filters = Filters(TERMS)

@@ -26,7 +26,7 @@ from privacy_middleware.store.base import Store
 from privacy_middleware.vault import Vault
 
 from .conftest import query
-from .databases import make_store
+from .databases import environ, make_store
 from .test_recorder import let_permissions_bind, script  # noqa: F401 - the second is used by scripts
 from .test_submissions import ANNA, EVER, OTTO, change, put, submission
 
@@ -148,6 +148,7 @@ def test_what_is_sealed_is_not_written_again(store: Store) -> None:
     assert (query("SELECT * FROM field"), query("SELECT * FROM submission"), query("SELECT id, lookup FROM subject")) == before
 
 
+@pytest.mark.sqlite
 def test_the_keys_as_wrapped_before_are_in_no_file_any_more(store: Store) -> None:
     put(store, Vault([OLD]), submission(ANNA), submission(""))
     store.checkpoint()
@@ -257,7 +258,7 @@ def test_keys_that_cannot_be_opened_stay_and_are_reported(store: Store) -> None:
     both = Vault([NEW, OTHER])
     put(store, both, submission(ANNA), submission(""))
     put_under_a_lost_key(store, 3)
-    change("UPDATE subject SET sealed = x'00' WHERE id = (SELECT MIN(id) FROM subject WHERE master = ?)", both.newest)
+    change("UPDATE subject SET sealed = x'00' WHERE id = (SELECT id FROM subject WHERE master = ? ORDER BY id LIMIT 1)", both.newest)
     before = query("SELECT * FROM subject WHERE master = :old", old=Vault([OLD]).newest)
     newest = Vault([OTHER, NEW])
     assert [tuple(map(sum, zip(*rewrap(store, newest, most=2), strict=True)))] == [(1, 4)]
@@ -284,7 +285,7 @@ def test_without_the_key_of_the_index_nothing_is_wrapped_anew(store: Store) -> N
 
 def privacy(*secrets: str, **settings: Any) -> Privacy:
     given = {"secret_keys": ",".join(secrets)} if secrets else {}
-    return Privacy.from_sources({"policy": TOML, **given, **settings}, {})
+    return Privacy.from_sources({"policy": TOML, **given, **settings}, environ())
 
 
 def test_with_the_right_key_the_check_passes_and_changes_nothing() -> None:
@@ -311,6 +312,7 @@ def test_with_nothing_sealed_yet_the_check_passes_and_there_is_a_secret_that_las
     assert privacy().keys.vault.newest == first.keys.vault.newest
 
 
+@pytest.mark.sqlite
 def test_where_no_secret_can_be_kept_forms_are_not_taken() -> None:
     """A key of this process alone would make everything unreadable at the next start."""
     code = """
@@ -326,6 +328,7 @@ def test_where_no_secret_can_be_kept_forms_are_not_taken() -> None:
     assert script(code) == "True\n"
 
 
+@pytest.mark.sqlite
 def test_a_database_of_a_version_without_a_vault_passes_the_check(store: Store) -> None:
     for table in ("vault", "subject", "submission", "field", "audit"):
         change(f"DROP TABLE {table}")
@@ -333,6 +336,7 @@ def test_a_database_of_a_version_without_a_vault_passes_the_check(store: Store) 
     privacy(NEW).keys.check()
 
 
+@pytest.mark.sqlite
 def test_a_lost_key_is_an_error_that_names_cause_and_remedies() -> None:
     fill(OLD, ANNA)
     with pytest.raises(KeyMissing) as caught:
@@ -343,6 +347,7 @@ def test_a_lost_key_is_an_error_that_names_cause_and_remedies() -> None:
     assert not any(secret in told for secret in (OLD, NEW, OTHER))
 
 
+@pytest.mark.sqlite
 def test_a_secret_file_with_another_key_is_an_error_that_names_the_file() -> None:
     fill(OLD, ANNA)
     SECRET.write_text(NEW)
@@ -351,6 +356,7 @@ def test_a_secret_file_with_another_key_is_an_error_that_names_the_file() -> Non
     assert SECRET.read_text() == NEW
 
 
+@pytest.mark.sqlite
 def test_a_secret_file_that_is_gone_is_an_error_and_no_new_one_is_made() -> None:
     fill(OLD, ANNA)
     with pytest.raises(KeyMissing, match=r"is gone: put \S+/privacy\.secret back.*privacy-middleware keys abandon"):
@@ -358,6 +364,7 @@ def test_a_secret_file_that_is_gone_is_an_error_and_no_new_one_is_made() -> None
     assert not SECRET.exists()
 
 
+@pytest.mark.sqlite
 def test_a_secret_file_that_was_put_back_passes() -> None:
     fill(OLD, ANNA)
     SECRET.write_text(OLD + "\n")
@@ -382,6 +389,7 @@ def test_a_rotation_that_was_stopped_half_way_and_an_old_key_that_was_taken_away
 
 
 @pytest.mark.usefixtures("declared")
+@pytest.mark.sqlite
 def test_the_middleware_does_not_start_without_the_key() -> None:
     fill(OLD, ANNA)
     with pytest.raises(KeyMissing, match="privacy-middleware keys abandon"):
@@ -455,6 +463,7 @@ def test_a_wrong_setting_in_a_middleware_that_is_built_in_the_event_loop_fails_t
 
 
 @pytest.mark.usefixtures("declared")
+@pytest.mark.sqlite
 def test_a_real_server_says_why_it_does_not_start() -> None:
     fill(OLD, ANNA)
     Path("served.py").write_text("from tests.test_keys import starlette_app\napp = starlette_app()\n")
@@ -481,6 +490,7 @@ class TestCommands:
         self.monkeypatch.setenv("PRIVACY_SECRET_KEYS", ",".join(secrets))
 
     @pytest.mark.parametrize("action", [("status",), ("rotate",), ("abandon",), ("abandon", "--yes")])
+    @pytest.mark.sqlite
     def test_a_missing_database_is_told_and_not_made(self, action: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
         self.give(NEW)
         code, out, err = run(capsys, "keys", *action)
@@ -540,6 +550,7 @@ class TestCommands:
         assert spool.waiting() == []
         assert readable(store, NEW) == 2
 
+    @pytest.mark.sqlite
     def test_rotate_warns_of_what_still_waits_in_the_spool(self, capsys: pytest.CaptureFixture[str], store: Store) -> None:
         spool = Spool(Path("privacy.db"))
         put(store, Vault([OLD]), submission(ANNA))

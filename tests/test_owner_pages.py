@@ -5,10 +5,7 @@ import csv
 import io
 import json
 import re
-import shutil
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from itertools import product
@@ -39,8 +36,9 @@ from privacy_middleware.statistics import bookkeeper, reports
 from privacy_middleware.store.base import Store
 from privacy_middleware.waiting import answer_of
 
+from . import databases
 from .conftest import FIREFOX, query
-from .databases import make_store
+from .databases import change, is_there, make_store
 from .requesting import SECRET, actions, amount
 from .test_recorder import until, write_lock
 from .test_request_pages import POLICY, Site
@@ -90,7 +88,7 @@ def hit(on: date, visitor: int, page: str = "/", *, hour: float = 12, kind: str 
 
 def fill(site: Site, hits: Iterable[Hit]) -> None:
     """Store hits and count them, as recorder and bookkeeper do."""
-    store = make_store(site.database)
+    store = site.privacy.store.another()
     store.open()
     try:
         with store.transaction():
@@ -149,14 +147,15 @@ def stored_attacks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stored(factory: pytest.TempPathFactory, hits: Iterable[Hit]) -> Path:
     path = factory.mktemp("stored") / "privacy.db"
-    site = make_site(database_url=f"sqlite:///{path}")
+    url = databases.current.keep(path) if databases.current.on_postgres else f"sqlite:///{path}"
+    site = make_site(database_url=url)
     fill(site, hits)
     return path
 
 
 @pytest.fixture
 def busy(stored_traffic: Path) -> Site:
-    shutil.copy(stored_traffic, "privacy.db")
+    databases.back_up(stored_traffic, "privacy.db")
     return make_site()
 
 
@@ -450,7 +449,7 @@ def test_the_command_login_makes_a_link_for_either_role(
     for name, value in (("SECRET_KEYS", SECRET), ("BASE_URL", "https://www.example.org"), ("POLICY", WHOLE)):
         monkeypatch.setenv(f"PRIVACY_{name}", value)
     site.client.get("/privacy/")
-    until(lambda: Path("privacy.db").exists())
+    until(is_there)
     for role, status in (("officer", 200), ("viewer", 403)):
         assert main(["login", "--role", role]) == 0
         printed = capsys.readouterr().out
@@ -684,8 +683,7 @@ def test_a_session_ends_when_it_is_idle_or_old(site: Site, column: str, hours: i
     token(site)  # so that there is something to be told
 
     def move(minutes: int) -> int:
-        with closing(sqlite3.connect(site.database, isolation_level=None, timeout=20)) as connection:
-            connection.execute(f"UPDATE session SET {column} = ?", (datetime.now(UTC).timestamp() * 1000 - minutes * 60_000,))
+        change(f"UPDATE session SET {column} = ?", int(datetime.now(UTC).timestamp() * 1000 - minutes * 60_000), path=site.database)
         return client.get("/privacy/owner/").status_code
 
     assert move(hours * 60 - 2) == 200
@@ -1094,7 +1092,7 @@ def hostile_hits() -> Iterator[Hit]:
 
 @pytest.fixture
 def hostile(stored_attacks: Path) -> Site:
-    shutil.copy(stored_attacks, "privacy.db")
+    databases.back_up(stored_attacks, "privacy.db")
     return make_site()
 
 
@@ -1208,9 +1206,10 @@ def test_a_site_with_twenty_visitors_a_day_sees_a_useful_page(site: Site) -> Non
 
 
 @pytest.mark.parametrize("authorized", [True, False])
+@pytest.mark.sqlite
 def test_before_there_is_a_database_the_pages_are_there(authorized: bool) -> None:
     site = make_site(mail=False, owner_password_hash=HASH, authorize=(lambda _: "officer") if authorized else None)
-    assert not Path("privacy.db").exists()
+    assert not is_there()
     if not authorized:
         assert site.client.get("/privacy/owner/").status_code == 401
         assert try_password(site.client, PASSWORD).status_code == 303
@@ -1250,6 +1249,7 @@ def test_whom_the_host_signs_in_reads_the_figures_while_the_database_is_locked_f
 
 
 @pytest.mark.parametrize("damage", ["garbage", "cut", "a folder"])
+@pytest.mark.sqlite
 def test_a_damaged_database_costs_figures_but_no_page_of_the_host(damage: str, hasty: None) -> None:
     site = make_site(authorize=lambda _: "officer")
     fill(site, traffic(5))
@@ -1454,9 +1454,8 @@ def test_no_hostile_complaint_and_no_hostile_answer_runs(site: Site) -> None:
 def test_a_submission_whose_key_is_lost_is_marked_and_breaks_nothing(site: Site) -> None:
     id_ = sent(site)
     asked = reviewed(site)
-    with closing(sqlite3.connect(site.database, isolation_level=None, timeout=20)) as connection:
-        connection.execute("UPDATE field SET value = x'00'")
-        connection.execute("UPDATE request SET sealed = x'00'")
+    change("UPDATE field SET value = x'00'", path=site.database)
+    change("UPDATE request SET sealed = x'00'", path=site.database)
     officer = signed_in(site)
     for place in (f"submissions/{id_}", f"requests/{asked}"):
         page = show(officer, place)
@@ -1471,8 +1470,7 @@ def test_the_audit_shows_that_nothing_was_changed_and_when_something_was(site: S
     page = show(officer, "audit")
     assert "none was changed" in page.text
     assert [row[2] for row in page.tables[0][1:]] == ["show", "signed in by link"]
-    with closing(sqlite3.connect(site.database, isolation_level=None, timeout=20)) as connection:
-        connection.execute("UPDATE audit SET actor = 'somebody else' WHERE action = 'show'")
+    change("UPDATE audit SET actor = 'somebody else' WHERE action = 'show'", path=site.database)
     assert "was changed" in show(officer, "audit").text
 
 

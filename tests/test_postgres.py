@@ -147,10 +147,14 @@ def test_several_who_write_at_once_lose_nothing_and_find_the_same_words(url: str
 
 
 def test_a_transaction_that_has_failed_is_not_taken_for_done(store: PostgresStore) -> None:
-    with pytest.raises(StoreError), store.transaction():
-        store.set_mark("half", 1)
-        with suppress(StoreError):
-            store.execute("INSERT INTO nowhere VALUES (1)")
+    def half() -> None:
+        with store.transaction():
+            store.set_mark("half", 1)
+            with suppress(StoreError):
+                store.execute("INSERT INTO nowhere VALUES (1)")
+
+    with pytest.raises(StoreError):
+        half()
     assert store.mark("half") is None
 
 
@@ -546,7 +550,7 @@ def test_without_a_source_the_command_says_so(url: str, capsys: pytest.CaptureFi
 
 def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
     store = PostgresStore("postgresql://me:s3cret-canary@127.0.0.1:1/site")
-    with pytest.raises(StoreError, match="127.0.0.1:1/site cannot be used") as caught:
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1:1/site cannot be used") as caught:
         store.open()
     assert "canary" not in str(caught.value)
 

@@ -27,7 +27,7 @@ from privacy_middleware.site import requests as request_pages
 from privacy_middleware.sources import Erased
 
 from .conftest import FIREFOX, hits, query
-from .databases import make_store
+from .databases import is_there, make_store
 from .requesting import ANNA, OTTO, SECRET, Source, amount, graves
 from .test_recorder import Clock, until, write_lock
 from .test_site import text_of
@@ -134,8 +134,8 @@ class Site:
         return link
 
     def _links(self, email: str) -> set[str]:
-        is_there = self.database.exists()
-        return {path_in(mail) for mail in self.all_mails() if (mail.kind, mail.to) == ("confirm", email)} if is_there else set()
+        mails = self.all_mails() if is_there(self.database) else []
+        return {path_in(mail) for mail in mails if (mail.kind, mail.to) == ("confirm", email)}
 
     def confirmed(self, kind: str = "overview", email: str = ANNA, **more: Any) -> str:
         """Ask and confirm; returns the path of the page on which it goes on."""

@@ -113,6 +113,7 @@ def test_a_request_that_waited_for_mail_for_days_can_still_be_confirmed() -> Non
         assert desk.state(request) == "awaiting_confirmation"
 
 
+@pytest.mark.sqlite
 def test_asking_looks_at_nothing_that_is_kept(desk: Desk) -> None:
     desk.submit(ANNA)
     traced: list[str] = []
@@ -768,8 +769,8 @@ def test_links_that_are_over_are_purged(desk: Desk) -> None:
 def test_what_a_slow_source_exported_is_purged_after_three_days(desk: Desk) -> None:
     request = desk.confirmed("overview")
     with desk.store.transaction():
-        sql = "INSERT INTO step (request, source, outcome, made, sealed) VALUES (:id, 'slow', 'exported', :now, x'00')"
-        desk.store.execute(sql, id=request.id, now=desk.now)
+        sql = "INSERT INTO step (request, source, outcome, made, sealed) VALUES (:id, 'slow', 'exported', :now, :sealed)"
+        desk.store.execute(sql, id=request.id, now=desk.now, sealed=b"\0")
     requests.purge(desk.store, now=desk.now + 72 * HOUR - 1)
     assert amount("step") == 1
     requests.purge(desk.store, now=desk.now + 72 * HOUR)

@@ -24,7 +24,7 @@ from privacy_middleware.store import statistics_queries as queries
 from privacy_middleware.store.base import Store
 from privacy_middleware.store.statistics_queries import OTHER
 
-from .databases import make_store
+from .databases import make_store, remove
 from .test_reports import (
     BOT,
     HALF_HOUR,
@@ -118,7 +118,7 @@ def test_every_figure_of_any_traffic_is_what_plain_python_counts(drawn: list[tup
         for instant, visitor, kind, page, is_bot in drawn
     ]
     path = Path("drawn.db")
-    path.unlink(missing_ok=True)
+    remove(path)
     store = make_store(path)
     store.open()
     try:

@@ -44,6 +44,7 @@ def other_connection() -> Iterator[Store]:
     store.close()
 
 
+@pytest.mark.sqlite
 def test_a_salt_is_kept_for_two_days_and_then_destroyed_in_every_file() -> None:
     clock = Clock()
     recorder = make_recorder(clock=clock)
@@ -59,6 +60,7 @@ def test_a_salt_is_kept_for_two_days_and_then_destroyed_in_every_file() -> None:
     assert where(salt) == []
 
 
+@pytest.mark.sqlite
 def test_each_of_many_salts_is_destroyed_on_its_day() -> None:
     clock = Clock()
     recorder = make_recorder(clock=clock)
@@ -88,6 +90,7 @@ def test_a_salt_is_destroyed_under_load() -> None:
     assert where(salt) == []
 
 
+@pytest.mark.sqlite
 def test_a_salt_is_destroyed_while_other_processes_are_connected(other_connection: Store) -> None:
     clock = Clock()
     recorder = make_recorder(clock=clock)
@@ -162,6 +165,7 @@ def test_after_kill_9_and_a_restart_two_days_later_the_salt_is_in_no_file(last: 
     assert where(salt) == []
 
 
+@pytest.mark.sqlite
 def test_while_nobody_restarts_the_app_the_purge_command_destroys_the_salts() -> None:
     from privacy_middleware.cli import main
 
@@ -175,6 +179,7 @@ def test_while_nobody_restarts_the_app_the_purge_command_destroys_the_salts() ->
     assert where(salt) == []
 
 
+@pytest.mark.sqlite
 def test_who_was_forgotten_is_in_no_file_after_the_second_day() -> None:
     clock = Clock()
     recorder = make_recorder(clock=clock)
@@ -189,6 +194,7 @@ def test_who_was_forgotten_is_in_no_file_after_the_second_day() -> None:
     assert where(pseudonym) == []
 
 
+@pytest.mark.sqlite
 def test_purged_hits_are_in_no_file() -> None:
     clock = Clock()
     recorder = make_recorder(clock=clock, retention_days=1)
@@ -224,6 +230,7 @@ def test_no_raw_address_or_user_agent_is_in_any_file(kept: str) -> None:
         assert [name for name, content in files().items() if secret in content] == [], secret
 
 
+@pytest.mark.sqlite
 def test_no_raw_address_is_in_any_file_while_the_salt_is_not_at_hand() -> None:
     """Until the database answers, the queue holds what to hash; it must not reach a file in that form."""
     code = """

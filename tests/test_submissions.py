@@ -186,6 +186,7 @@ def test_two_databases_know_the_same_person_by_different_lookups(vault: Vault) -
     assert query("SELECT lookup FROM subject", "one.db") != query("SELECT lookup FROM subject", "two.db")
 
 
+@pytest.mark.sqlite
 def test_the_order_of_the_rows_does_not_tell_the_order_in_which_they_came(store: Store, vault: Vault) -> None:
     came = [submission("") for _ in range(40)]
     put(store, vault, *came)
@@ -217,6 +218,7 @@ def test_neither_repr_nor_str_of_a_submission_shows_a_value() -> None:
 # --- nothing of them can be read there -------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite
 def test_the_files_hold_no_value_and_no_address_in_any_spelling(store: Store, vault: Vault) -> None:
     put(store, vault, submission("Anna.Canary@example.org"), submission("", message="Canary-of-nobody"))
     texts = [ANNA, "anna.canary", "canary message", "Canary-of-nobody"]
@@ -344,6 +346,7 @@ def test_text_in_the_place_of_something_sealed_is_a_vault_error(store: Store, va
         read(store, vault, stored)
 
 
+@pytest.mark.sqlite
 def test_a_submission_whose_subject_is_gone_is_a_vault_error(store: Store, vault: Vault) -> None:
     [stored] = put(store, vault, submission(ANNA))
     change("DELETE FROM subject")
@@ -420,6 +423,7 @@ def test_purging_twice_takes_nothing_more(store: Store, vault: Vault) -> None:
     assert [purge(store, [form()], today=DAY) for _ in range(2)] == [1, 0]
 
 
+@pytest.mark.sqlite
 def test_what_was_purged_is_in_no_file_any_more(store: Store, vault: Vault) -> None:
     put(store, vault, submission(ANNA, day=DAY - 40, expires=DAY - 10), submission(OTTO))
     assert store.checkpoint()

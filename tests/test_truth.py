@@ -28,6 +28,7 @@ from privacy_middleware.statement.section import plain_text
 from privacy_middleware.store.base import Store
 from privacy_middleware.truth import COLUMNS_OF_HITS, OF_THE_SOFTWARE, WHERE_SAID, Finding, compare, wrong
 
+from . import databases
 from .conftest import FIREFOX, query
 from .databases import change, make_store
 from .test_country import write
@@ -90,7 +91,7 @@ def findings(**keywords: Any) -> dict[str, Finding]:
     """Compare the database of this folder with what these settings would say."""
     store = read()
     try:
-        return {one.what: one for one in compare(Privacy.from_sources(keywords, {}), store)}
+        return {one.what: one for one in compare(Privacy.from_sources(keywords, databases.environ()), store)}
     finally:
         store.close()
 
@@ -105,6 +106,7 @@ def folder() -> Iterator[Path]:
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as name:
         os.chdir(name)
+        os.environ.update(databases.environ())
         try:
             yield Path(name)
         finally:
@@ -190,7 +192,7 @@ def test_what_is_kept_is_said_and_what_is_said_is_kept(
         lacking = {one.what for one in found.values() if one.verdict == "not yet"}
         assert lacking <= {"visits, duration"} | ({"visits, site"} if "sites" not in chosen else set())
 
-        stored = b"".join(path.read_bytes() for path in Path().glob("privacy.db*"))
+        stored = databases.contents()
         for never in (
             b"canary-undeclared",
             b"canary-words",
@@ -319,6 +321,7 @@ def test_a_form_of_which_less_would_be_kept_is_found(recorded: dict[str, Any], f
         ("ALTER TABLE hit ADD COLUMN screen TEXT", "table hit.screen"),
     ],
 )
+@pytest.mark.sqlite
 def test_what_stays_too_long_or_is_unknown_is_found(recorded: dict[str, Any], sql: str, what: str) -> None:
     if "audit" in sql:
         change("INSERT INTO audit (time, actor, action, object) VALUES (5, 'me', 'looked', '')")
@@ -326,6 +329,7 @@ def test_what_stays_too_long_or_is_unknown_is_found(recorded: dict[str, Any], sq
     assert what in undeclared(**recorded)
 
 
+@pytest.mark.sqlite
 def test_every_table_and_column_of_the_migrations_is_accounted_for(recorded: dict[str, Any]) -> None:
     tables = {row["name"] for row in query("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")}
     known = [*itertools.chain(*WHERE_SAID.values()), *OF_THE_SOFTWARE]
@@ -356,6 +360,7 @@ def test_the_command_prints_each_thing_and_fails_on_what_is_not_said(recorded: d
     assert CANARY not in printed
 
 
+@pytest.mark.sqlite
 def test_the_command_without_a_database_names_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "data"]) != 0
     assert "privacy.db" in capsys.readouterr().err

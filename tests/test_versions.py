@@ -141,7 +141,7 @@ def test_every_setting_either_matters_or_is_known_not_to() -> None:
     known = {name for change, _ in MATTERING for name in change} | {name for change in OTHERS for name in change}
     unseen = {
         "database_url", "secret_keys", "path", "timezone", "forms", "smtp_url", "mail_from", "owner_email", "geoip_db", "owner_password_hash",
-        "publish", "statement", "disabled",
+        "publish", "statement", "disabled", "spool",
     }  # fmt: skip
     assert known | unseen >= set(load_settings({}, {})[0].origins)
 
@@ -173,6 +173,7 @@ def test_several_workers_that_start_at_once_make_one_version() -> None:
     assert len(versions()) == 1
 
 
+@pytest.mark.sqlite
 def test_the_versions_of_before_are_kept_by_the_migration(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     store = make_store(path)
@@ -398,6 +399,7 @@ def test_the_date_of_the_last_change_is_that_of_the_last_real_one(tmp_path: Path
     assert material_since(found, english()) == 2000
 
 
+@pytest.mark.sqlite
 def test_without_a_database_the_statement_is_shown_and_only_its_versions_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("privacy.db").mkdir()
     with TestClient(PrivacyMiddleware(Starlette(), policy=POLICY)) as client:

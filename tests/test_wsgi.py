@@ -5,7 +5,6 @@ import io
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 from wsgiref.util import FileWrapper
 from wsgiref.validate import validator
@@ -24,6 +23,7 @@ from privacy_middleware.wsgi import Bridge
 from privacy_middleware.wsgi_watch import Tee, _Answer, route_template
 
 from .conftest import FIREFOX, hits, query
+from .databases import is_there
 from .requesting import SECRET
 from .test_recorder import until, write_lock
 from .test_truth import close_all, folder
@@ -371,12 +371,13 @@ def test_wrapped_twice_it_is_recorded_once() -> None:
     assert [hit["path"] for hit in stored(wrapped)] == ["/page"]
 
 
+@pytest.mark.sqlite
 def test_switched_off_it_does_nothing() -> None:
     wrapped = wrap(page, disabled=True)
     given = environ("/privacy/")
     assert wrapped(given, Server(None).start_response) == [b"a", b"bc"]
     assert not given["privacy.visitor"].opted_out
-    assert not Path("privacy.db").exists()
+    assert not is_there()
 
 
 def test_behind_trusted_proxies_the_forwarded_address_counts() -> None:

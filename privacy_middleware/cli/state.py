@@ -50,9 +50,10 @@ def _status(_: argparse.Namespace) -> int:
         asked = find_all(store) if store.has_table("request") else []
         mails = outbox.find(store) if store.has_table("mail") else []
         wrong = problems(privacy, store)
+        size = store.size()
     finally:
         store.close()
-    print(f"database    {store.place}, {store.size() / 1e6:.1f} MB")
+    print(f"database    {store.place}, {size / 1e6:.1f} MB")
     days = f", {date_of(stored['first'])} to {date_of(stored['last'])}" if stored["hits"] else ""
     print(f"hits        {stored['hits']}{days}; kept for {privacy.settings.retention_days} days")
     print(f"salts       of {', '.join(str(date_of(day)) for day in salts) or 'no day'}")

@@ -100,6 +100,7 @@ def finish_purge(store: Store, forms: Sequence[Form], *, now: int, zone: tzinfo)
     store.purge_counters(before=today - COUNTER_DAYS)
     with store.transaction():
         _purge_audit(store, before=now - AUDIT_DAYS * 24 * HOUR)
+        store.execute(queries.PURGE_BATCHES)
         store.set_mark("purged", today)
         store.set_mark("clock", now)
     return purged

@@ -39,6 +39,7 @@ Result = TypeVar("Result")
 CAPACITY: Final = 20_000
 """Exchanges queued at most (about 1 KB each); further ones are dropped and counted."""
 BATCH: Final = 1_000
+BATCH_MARK: Final = "batch "
 """Hits a transaction at most."""
 SLICE: Final = 40
 """Hits made at one go before the host's thread is let in: Python's lock is asked for every 5 ms only."""
@@ -94,6 +95,7 @@ class Recorder(Forkable):
         self._salts.clear()
         self._hits: list[Hit] = []
         self._in_doubt: list[Hit] = []
+        self._batches = 0
         self._retry_at = 0.0
         self._commands: deque[tuple[Callable[[Store], Any], Future[Any]]] = deque()
         self._forgets: deque[tuple[bytes, Future[int]]] = deque()
@@ -250,6 +252,9 @@ class Recorder(Forkable):
             self._turn()
         finally:  # whatever ends the thread, the next request starts another
             with self._turning:
+                self._hits, self._in_doubt = self._in_doubt + self._hits, []
+                if self.waiting:
+                    self._make_waiting_hits()
                 self.store.close()
             self.ready = self._closing = False
             self._thread = None
@@ -377,7 +382,7 @@ class Recorder(Forkable):
 
     def _drain(self) -> None:
         """Write what is queued now, a batch a transaction."""
-        if self._in_doubt and not self.store.was_committed():
+        if self._in_doubt and self.store.mark(self._batch) != self._batches:
             self._write(self._in_doubt)
         self._in_doubt = []
         left = len(self.queue)
@@ -388,7 +393,7 @@ class Recorder(Forkable):
                 try:
                     self._write(self._hits)
                 except StoreError:
-                    if self.store.is_in_doubt:  # it may have them: they must not come a second time
+                    if self.store.is_in_doubt:  # it may have them: they must not come twice
                         self._in_doubt, self._hits = self._hits, []
                     raise
                 self.batch_seconds = time.monotonic() - began
@@ -421,6 +426,11 @@ class Recorder(Forkable):
                 self._hits = []
                 self._make_hits(min(len(self.queue), BATCH))
 
+    @property
+    def _batch(self) -> str:
+        """The mark of this process, under which the number of its last batch comes to a server together with that."""
+        return f"{BATCH_MARK}{self.holder}"
+
     def _bring_in(self) -> None:
         """Bring what waits in the file to the database, some at a turn."""
         gone = self.waiting.move(self.store, today=day_of(self._now(), self.zone)) if self.waiting else 0
@@ -448,8 +458,11 @@ class Recorder(Forkable):
     def _write(self, hits: list[Hit]) -> None:
         store = self.store
         try:
+            self._batches += 1
             with store.transaction():
                 store.add_hits(hits)
+                if store.is_shared:
+                    store.set_mark(self._batch, self._batches)
         except (Unstorable, TypeError, ValueError, OverflowError):
             self._write_singly(hits)
 

@@ -29,7 +29,8 @@ class Verified(NamedTuple):
 def note(store: Store, *, now: int, actor: str, action: str, about: str = "", subject: bytes | None = None) -> None:
     """Add an entry, in a transaction of the caller's; `subject` is the blind index of the person whom it is about."""
     newest = store.rows(queries.LAST_AUDIT)
-    entry = {"time": now, "actor": actor, "action": action, "object": about, "subject": subject}
+    texts = {"actor": actor, "action": action, "object": about}
+    entry = {"time": now, **{name: text.replace("\0", "\ufffd") for name, text in texts.items()}, "subject": subject}
     store.execute(queries.ADD_AUDIT, **entry, chain=_link(newest[0]["chain"] if newest else None, entry))
 
 

@@ -154,15 +154,7 @@ class Store:
         return 0
 
     is_in_doubt = False
-    """True if the end of a transaction was cut off, so that nobody knows whether it was done; ask `was_committed`."""
-
-    def was_committed(self) -> bool:
-        """Tell, of the last transaction whose end was cut off, whether it was done after all; then there is nothing to be told any more.
-
-        Raises:
-            StoreError: if that is not known yet.
-        """
-        return False
+    """True if the end of the last transaction was cut off, so that nobody knows whether it was done."""
 
     def wait_at_most(self, seconds: float) -> None:
         """From now on wait no longer than this for another writer."""
@@ -218,7 +210,7 @@ class Store:
             words["language"].get((language,)) or find("language", (language,)),
             country,
             sent,
-            aborted,
+            int(aborted),
             duration,
         )
 

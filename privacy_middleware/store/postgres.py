@@ -20,6 +20,7 @@ from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import LockNotAvailable
 from psycopg.pq import TransactionStatus
+from psycopg.types.string import StrDumperUnknown as StrDumper
 
 from ..errors import StoreError, Unstorable
 from . import queries
@@ -44,9 +45,8 @@ _LOCK: Final = 5_065_231_987
 _BEGIN: Final = (
     "/* store.transaction */ BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {patience:d}; "
     f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
-    f"SELECT pg_advisory_xact_lock({_LOCK}), pg_current_xact_id()::text"
+    f"SELECT pg_advisory_xact_lock({_LOCK})"
 )
-_OUTCOME: Final = "/* store.was_committed */ SELECT pg_xact_status(CAST(:transaction AS xid8))"
 _OF_OURS: Final = "c.relnamespace = CAST(current_schema() AS regnamespace)"
 _COLUMNS: Final = f"""/* store.columns */
 SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
@@ -73,8 +73,6 @@ class PostgresStore(Store):
         self._connection: psycopg.Connection[Row] | None = None
         self._days: set[int] = set()
         self._reading_patience: float | None = None
-        self._transaction = ""
-        self._unsure = ""
         self._was_skipped = False
 
     def another(self) -> PostgresStore:
@@ -128,6 +126,7 @@ class PostgresStore(Store):
             raise StoreError(f"{self.place} cannot be used as a database ({reason}); check the URL, and whether the server runs") from error
         self._connection = connection
         connection.adapters.register_loader("numeric", _WholeNumber)
+        connection.adapters.register_dumper(str, _Text)
         connection.add_notice_handler(self._noticed)
         self._reading_patience = None
         if connection.info.parameter_status("server_encoding") not in ("UTF8", None):
@@ -192,8 +191,9 @@ class PostgresStore(Store):
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Write all or nothing, while nobody else writes; waits for others as long as `wait_at_most` says."""
+        self.is_in_doubt = False
         try:
-            self._transaction = self._script(_BEGIN.format(patience=max(1, int(self._patience * 1000))))
+            self._script(_BEGIN.format(patience=max(1, int(self._patience * 1000))))
             yield
             self._commit()
         except BaseException:
@@ -203,43 +203,19 @@ class PostgresStore(Store):
             raise
 
     def _commit(self) -> None:
-        """PostgreSQL answers COMMIT after a failed statement with a silent ROLLBACK; and if it is cut off, nobody knows which it was."""
+        """PostgreSQL answers COMMIT after a failed statement with a silent ROLLBACK."""
         if self.connection.info.transaction_status != TransactionStatus.INTRANS:
             raise StoreError("InFailedSqlTransaction")
         try:
             self._script("COMMIT")
         except StoreError:
-            self._unsure = self._transaction
+            self.is_in_doubt = True
             raise
 
     def _roll_back(self) -> None:
         if self._connection is not None and not self._connection.closed:
             with contextlib.suppress(StoreError):
                 self._script("ROLLBACK")
-
-    @property
-    def is_in_doubt(self) -> bool:  # type: ignore[override]
-        """True if the end of a transaction was cut off, so that nobody knows whether it was done; ask `was_committed`."""
-        return bool(self._unsure)
-
-    def was_committed(self) -> bool:
-        """Tell, of the last transaction whose end was cut off, whether it was done after all; then there is nothing to be told any more.
-
-        Raises:
-            StoreError: if that is not known yet.
-        """
-        if not self._unsure:
-            return False
-        try:
-            outcome = self.value(_OUTCOME, transaction=self._unsure)
-        except StoreError:
-            if self.replaced:
-                raise
-            outcome = "not known to this server"
-        if outcome == "in progress":
-            raise StoreError("a transaction is still under way")
-        self._unsure = ""
-        return bool(outcome == "committed")
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -324,18 +300,12 @@ class PostgresStore(Store):
         except psycopg.Error as error:
             raise _as_ours(error) from error
 
-    def _script(self, statements: str) -> str:
-        """Run fixed text of ours, without values, in one message to the server; returns the last value of what it answers last."""
-        answer = ""
+    def _script(self, statements: str) -> None:
+        """Run fixed text of ours, without values, in one message to the server."""
         try:
-            with self.connection.execute(statements) as cursor:
-                while cursor.nextset():
-                    pass
-                if cursor.description and (row := cursor.fetchone()):
-                    answer = str(row[-1])
+            self.connection.execute(statements).close()
         except psycopg.Error as error:
             raise _as_ours(error) from error
-        return answer
 
     # --- hits --------------------------------------------------------------------------------------------------------------
 
@@ -420,6 +390,13 @@ class PostgresStore(Store):
     def size(self) -> int:
         """Return how many bytes the tables take."""
         return int(self.value(_SIZE) or 0)
+
+
+class _Text(StrDumper):
+    """Text of PostgreSQL holds no NUL."""
+
+    def dump(self, obj: str) -> Buffer | None:
+        return super().dump(obj.replace("\0", "\ufffd") if "\0" in obj else obj)
 
 
 class _WholeNumber(Loader):
