@@ -27,6 +27,7 @@ def pytest_sessionfinish() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("filterwarnings", "ignore:.*psycopg.Connection.* was deleted while still open")  # by a test that ends itself
     databases.current.on_postgres = config.getoption("--database") == "postgres"
     config.addinivalue_line("markers", "sqlite: what holds of a SQLite file alone: damage, permissions, its journal, its locks")
 

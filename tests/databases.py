@@ -286,15 +286,16 @@ def change(sql: str, *values: Any, path: Path | str = "privacy.db") -> int:
 def _trigger(sql: str) -> str:
     """Write a trigger that stops a statement, or leaves it without effect, as PostgreSQL has it."""
     name = sql.split()[2]
+    sql = sql.replace(f"TRIGGER {name} ", f'TRIGGER "{name}" ')
     if sql.startswith("DROP"):
-        return f"DROP FUNCTION {name} CASCADE"
+        return f'DROP FUNCTION "{name}" CASCADE'
     head, _, body = sql.partition(" BEGIN ")
     head, _, condition = head.partition(" WHEN ")
     action = "RAISE EXCEPTION USING ERRCODE = 'check_violation';" if "ABORT" in body else "RETURN NULL;"
     when = f"WHEN ({condition})" if condition else ""
     return (
-        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {action} END $$; "
-        f"{head} FOR EACH ROW {when} EXECUTE FUNCTION {name}()"
+        f'CREATE FUNCTION "{name}"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {action} END $$; '
+        f'{head} FOR EACH ROW {when} EXECUTE FUNCTION "{name}"()'
     )
 
 

@@ -32,7 +32,7 @@ from privacy_middleware.statistics.rollup import Terms
 from privacy_middleware.store.base import Store
 from tests.conftest import FIREFOX, hits, query
 
-from .databases import change, make_store
+from .databases import change, contents, make_store
 
 REAL_LOG = Path(__file__).parents[2] / "shared/data/apache_10k.log.gz"
 RULES = Rules(frozenset(VISIT_ITEMS), frozenset({"q"}), frozenset(), frozenset({"www.example.org"}))
@@ -336,6 +336,7 @@ def test_lines_from_the_time_since_which_visits_are_recorded_live_are_left_out(s
 
 @pytest.mark.parametrize("form", ["{} - - ", "{} - jane.doe ", "www.example.org {} - - "])
 @pytest.mark.parametrize("address", ["203.0.113.77", "2001:db8:77::77", "host-77.isp.example"])
+@pytest.mark.sqlite
 def test_nothing_of_an_address_a_user_or_an_agent_is_in_any_file(form: str, address: str):
     agent = "Canary/7.7 (secret device 4711)"
     text = f'{form.format(address)}[{NOON}] "GET /page?password=hunter2 HTTP/1.1" 200 5 "https://example.net/?q=canary-query" "{agent}"\n'
@@ -626,7 +627,7 @@ def test_no_address_and_no_agent_of_a_real_log_is_in_the_database(store: Store):
     rows = independent_count()
     run_file(store, str(REAL_LOG))
     store.close()
-    content = b"".join(file.read_bytes() for file in Path().glob("privacy.db*"))
+    content = contents()
     paths = " ".join({row["path"] + row["referrer"] for row in rows})
     for text in {row["address"] for row in rows} | {row["agent"] for row in rows if len(row["agent"]) > 20}:
         assert text in paths or text.encode("latin-1") not in content

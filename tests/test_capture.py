@@ -487,6 +487,7 @@ def locked() -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
+@pytest.mark.sqlite
 def test_while_the_database_is_locked_it_is_in_the_spool_before_its_answer_begins(locked: sqlite3.Connection) -> None:
     app = wrap(answering(200))
     post(app)

@@ -672,6 +672,7 @@ def crashing(code: str) -> str:
 
 
 @needs_fork
+@pytest.mark.sqlite
 def test_kill_9_before_any_statement_of_an_erasure_ends_in_one_erasure_with_one_receipt() -> None:
     code = """
         assert in_child(set_up) == 0

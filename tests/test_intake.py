@@ -341,6 +341,7 @@ def test_once_its_key_is_known_a_hash_needs_no_database() -> None:
 # --- the database is away --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sqlite
 def test_while_the_database_is_locked_forms_go_to_the_spool_and_the_recorder_takes_them_in_later(caplog: pytest.LogCaptureFixture) -> None:
     intake = make_intake(wait_seconds=0.2)
     send(intake)
@@ -358,6 +359,7 @@ def test_while_the_database_is_locked_forms_go_to_the_spool_and_the_recorder_tak
     ]
 
 
+@pytest.mark.sqlite
 def test_a_database_that_another_process_locks_before_the_first_form_is_no_loss() -> None:
     make_database()
     intake = make_intake(wait_seconds=0.2)
@@ -400,6 +402,7 @@ def test_once_the_lock_is_over_forms_go_to_the_database_again() -> None:
     assert len(query("SELECT * FROM subject")) == 1
 
 
+@pytest.mark.sqlite
 def test_where_the_time_is_up_the_database_is_tried_all_the_same_and_then_the_spool() -> None:
     make_database()
     intake = make_intake(wait_seconds=0)
@@ -509,6 +512,7 @@ def test_a_future_tells_whether_its_form_is_durable() -> None:
     assert stored() == 2
 
 
+@pytest.mark.sqlite
 def test_in_a_folder_that_cannot_be_written_forms_wait_in_memory_until_it_can() -> None:
     code = """
         from tests.test_intake import *
@@ -732,6 +736,7 @@ def test_many_forks_while_forms_come_lose_nothing_and_store_nothing_twice() -> N
 
 
 @needs_fork
+@pytest.mark.sqlite
 def test_after_a_fork_in_the_middle_of_a_write_the_child_uses_the_spool_and_the_parent_goes_on() -> None:
     code = """
         from tests.test_intake import *

@@ -143,9 +143,17 @@ def test_after_wrapping_anew_people_are_found_again(store: Store) -> None:
 
 def test_what_is_sealed_is_not_written_again(store: Store) -> None:
     put(store, Vault([OLD]), submission(ANNA), submission(""))
-    before = query("SELECT * FROM field"), query("SELECT * FROM submission"), query("SELECT id, lookup FROM subject")
+    before = (
+        query("SELECT * FROM field ORDER BY submission, name"),
+        query("SELECT * FROM submission ORDER BY id"),
+        query("SELECT id, lookup FROM subject ORDER BY id"),
+    )
     list(rewrap(store, Vault([NEW, OLD])))
-    assert (query("SELECT * FROM field"), query("SELECT * FROM submission"), query("SELECT id, lookup FROM subject")) == before
+    assert (
+        query("SELECT * FROM field ORDER BY submission, name"),
+        query("SELECT * FROM submission ORDER BY id"),
+        query("SELECT id, lookup FROM subject ORDER BY id"),
+    ) == before
 
 
 @pytest.mark.sqlite
@@ -254,6 +262,7 @@ def test_two_processes_that_wrap_anew_at_once_do_no_harm() -> None:
     other.close()
 
 
+@pytest.mark.sqlite
 def test_keys_that_cannot_be_opened_stay_and_are_reported(store: Store) -> None:
     both = Vault([NEW, OTHER])
     put(store, both, submission(ANNA), submission(""))
@@ -302,6 +311,7 @@ def test_without_any_database_the_check_passes_and_makes_none() -> None:
 
 
 @pytest.mark.usefixtures("store")
+@pytest.mark.sqlite
 def test_with_nothing_sealed_yet_the_check_passes_and_there_is_a_secret_that_lasts() -> None:
     privacy(NEW).keys.check()
     assert not SECRET.exists()
@@ -441,6 +451,7 @@ def starlette_app(**settings: Any) -> Starlette:
 @pytest.mark.parametrize(
     ("settings", "message"), [({"secret_keys": NEW}, "PRIVACY_SECRET_KEYS does not hold"), ({}, "/privacy.secret back")]
 )
+@pytest.mark.sqlite
 def test_a_middleware_that_is_built_in_the_event_loop_fails_the_start_with_the_reason(settings: dict[str, str], message: str) -> None:
     fill(OLD, ANNA)
     told = start(starlette_app(**settings))
@@ -531,6 +542,7 @@ class TestCommands:
         _, out, err = run(capsys, "keys", *action)
         assert not any(secret in out + err for secret in (OLD, NEW))
 
+    @pytest.mark.sqlite
     def test_rotate_wraps_everything_under_the_newest_key(self, capsys: pytest.CaptureFixture[str], store: Store) -> None:
         put(store, Vault([OLD]), submission(ANNA), submission(OTTO), submission(""))
         self.give(NEW, OLD)
@@ -541,6 +553,7 @@ class TestCommands:
         assert readable(store, NEW) == 3
         assert run(capsys, "keys", "status")[0] == 0
 
+    @pytest.mark.sqlite
     def test_rotate_takes_in_what_waits_in_the_spool_under_the_old_key(self, capsys: pytest.CaptureFixture[str], store: Store) -> None:
         spool = Spool(Path("privacy.db"))
         put(store, Vault([OLD]), submission(ANNA))
@@ -618,6 +631,7 @@ class TestCommands:
         run(capsys, "keys", "abandon", "--yes")
         assert readable(store, NEW, OLD) == 1
 
+    @pytest.mark.sqlite
     def test_abandoning_without_the_secret_file_begins_with_a_new_one(self, capsys: pytest.CaptureFixture[str]) -> None:
         fill(OLD, ANNA)
         assert run(capsys, "keys", "abandon")[0] == 1

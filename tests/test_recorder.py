@@ -395,6 +395,7 @@ def test_without_threads_the_host_is_served_and_recording_begins_later() -> None
     assert script(code) == "2\n"
 
 
+@pytest.mark.sqlite
 def test_without_file_descriptors_the_host_is_served_and_recording_begins_later() -> None:
     code = """
         app = make_app()
@@ -456,6 +457,7 @@ def test_a_missing_folder_is_said_once_with_the_way_out(caplog: pytest.LogCaptur
     assert "nowhere: make it" in said[0]
 
 
+@pytest.mark.sqlite
 def test_a_read_only_folder_is_survived_and_recording_begins_once_it_is_mended() -> None:
     code = """
         let_permissions_bind()
@@ -472,6 +474,7 @@ def test_a_read_only_folder_is_survived_and_recording_begins_once_it_is_mended()
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can make a file another user's")
+@pytest.mark.sqlite
 def test_a_file_of_another_user_is_survived_and_recording_begins_once_it_is_mended() -> None:
     code = """
         app = make_app()
@@ -635,6 +638,7 @@ def at_once(code: str, processes: int) -> list[str]:
         return list(pool.map(lambda _: script(code, start), range(processes))) if (start := time.time() + 2) else []
 
 
+@pytest.mark.sqlite
 def test_a_damaged_file_that_cannot_be_moved_is_left_and_recording_begins_once_it_can() -> None:
     code = """
         let_permissions_bind()
@@ -1219,6 +1223,7 @@ def test_while_another_process_holds_the_lease_nobody_else_purges() -> None:
     assert paths() == []
 
 
+@pytest.mark.sqlite
 def test_a_purge_that_a_lock_broke_off_is_gone_on_with(impatient: None) -> None:
     clock = Clock()
     fill({"/old": 40}, clock)
@@ -1297,6 +1302,7 @@ def test_another_worker_notices_that_words_were_removed() -> None:
     assert paths() == ["/page"]
 
 
+@pytest.mark.sqlite
 def test_a_word_that_comes_into_use_during_the_purge_stays() -> None:
     clock = Clock()
     fill({"/old": 40, "/mine": 0}, clock)
@@ -1322,6 +1328,7 @@ def test_a_word_that_comes_into_use_during_the_purge_stays() -> None:
     assert paths() == ["/old"]
 
 
+@pytest.mark.sqlite
 def test_counters_are_purged_in_time() -> None:
     clock = Clock()
     fill({"/": 0}, clock)
