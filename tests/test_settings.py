@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from privacy_middleware.cli import main
 from privacy_middleware.errors import SettingsError
 from privacy_middleware.settings import PREFIX, SETTINGS, Settings, effective, load_settings, mask_url, settings_table
+from privacy_middleware.store.postgres import PostgresStore
 
 KEY = "correct-horse-battery-staple-0123456789"
 OLD_KEY = "an-older-key-that-is-still-in-rotation-42"
@@ -47,6 +48,7 @@ def test_without_anything_every_origin_is_the_default():
 # One legal value of each kind for keyword, environment and file, all different from the default.
 THREE = {
     "database_url": ("sqlite:////k.db", "sqlite:////e.db", "sqlite:////f.db"),
+    "spool": ("/", "/usr", "/etc"),
     "path": ("/k", "/e", "/f"),
     "base_url": ("https://k.example", "https://e.example", "https://f.example"),
     "trusted_proxies": ("1", "2", "3"),
@@ -437,14 +439,15 @@ def test_the_config_command_masks_the_keys(way: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     "url",
     [
-        "postgres://user:hunter2@db.example/x",
+        "mysql://user:hunter2@db.example/x",
         "redis://:hunter2@db.example",
-        "postgres://user:p@hunter2@db.example/x",
-        "postgres://user:hunter2/hunter2@db.example/x",
+        "mysql://user:p@hunter2@db.example/x",
+        "mysql://user:hunter2/hunter2@db.example/x",
     ],
 )
 def test_a_password_in_a_url_is_masked_also_in_the_error(url: str):
     assert "hunter2" not in mask_url(url)
+    assert "hunter2" not in PostgresStore(url.replace("mysql:", "postgresql:")).place
     assert "hunter2" not in problems(PRIVACY_DATABASE_URL=url)[0]
 
 

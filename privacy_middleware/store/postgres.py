@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.abc import Buffer
@@ -68,8 +67,7 @@ class PostgresStore(Store):
     def __init__(self, url: str) -> None:
         super().__init__()
         self.url = url
-        parts = urlsplit(url)
-        self.place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        self.place = f"postgresql://{url.partition('://')[2].rpartition('@')[2].partition('?')[0]}"
         self._connection: psycopg.Connection[Row] | None = None
         self._days: set[int] = set()
         self._reading_patience: float | None = None
