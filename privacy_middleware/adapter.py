@@ -14,7 +14,7 @@ from .collect.form import FormIndex
 from .collect.visitor import client_address
 from .errors import PrivacyError
 from .privacy import Privacy, VisitorPrivacy, excluded, visitor_privacy
-from .record.exit import flush_at_exit, flush_on_sigterm
+from .record.exit import flush_at_exit, flush_on_sigterm, uwsgi_fault
 from .routes import RouteTemplates
 
 logger = logging.getLogger("privacy_middleware")
@@ -76,6 +76,8 @@ class Adapter:
             flush_at_exit(self.intake)
             if not self._keys_checked:
                 self._say_if_key_is_missing()
+        if fault := uwsgi_fault():
+            logger.error("%s", fault)
         if self.privacy.settings.profile:
             self.recorder.submit(lambda store: warn(self.privacy, store))
         flush_on_sigterm(self.recorder, self.intake)  # also with a lifespan: some servers end their workers in the middle of it

@@ -730,7 +730,7 @@ def test_a_damaged_database_is_left_alone_for_the_recorder(desk: Desk, caplog: p
 
 @pytest.mark.sqlite
 def test_a_folder_that_is_not_there_is_no_end_of_the_thread(desk: Desk) -> None:
-    away = Clerk(make_store("nowhere", "privacy.db"), desk.office, count=desk._count, clock=desk.clock)
+    away = Clerk(make_store("nowhere/privacy.db"), desk.office, count=desk._count, clock=desk.clock)
     for _ in range(2):
         with pytest.raises(StoreError, match="no folder"):
             away.hurry().result(20)

@@ -55,7 +55,7 @@ def test_four_processes_that_open_a_new_file_at_once_make_one_schema() -> None:
                 if child == 0:
                     while time.monotonic() < start:
                         pass
-                    store = SQLiteStore(path)
+                    store = make_store(path)
                     store.open()
                     store.close()
                     os._exit(0)
@@ -111,10 +111,9 @@ def test_whoever_comes_during_a_migration_waits(store: SQLiteStore) -> None:
 def test_a_migration_that_breaks_off_leaves_nothing_and_can_be_made_again(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     from privacy_middleware.store import sqlite
 
-    known = sqlite._migrations()
-    first = min(known)
+    first, *others = sqlite.migrations("sqlite")
     with monkeypatch.context() as broken:
-        broken.setattr(sqlite, "_migrations", lambda: {**known, first: known[first] + "\nCREATE TABLE page (again);\n"})
+        broken.setattr(sqlite, "migrations", lambda _: [first._replace(script=first.script + "\nCREATE TABLE page (again);\n"), *others])
         with pytest.raises(StoreError, match="already exists"):
             store.open()
     assert schema() == []
@@ -145,7 +144,7 @@ def test_a_migration_on_a_disk_that_is_full_can_be_made_once_there_is_room() -> 
     code = """
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
-        store = SQLiteStore(Path("privacy.db"))
+        store = make_store()
         try:
             store.open()
         except StoreError as error:

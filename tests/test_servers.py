@@ -24,6 +24,7 @@ SERVERS = {
     "hypercorn, asyncio": [*HYPERCORN, "--worker-class", "asyncio"],
     "hypercorn, trio": [*HYPERCORN, "--worker-class", "trio"],
     "hypercorn, 2 workers": [*HYPERCORN, "--workers", "2"],
+    "daphne": ["daphne", "-b", "127.0.0.1", "-p", "PORT", "served:APP"],
     "granian": ["granian", "--interface", "asgi", "--port", "PORT", "served:APP"],
 }
 

@@ -20,12 +20,17 @@ from .test_servers_forms import SECRET, kept, send_forms
 
 HITS = 80
 GUNICORN = ["gunicorn", "served:APP", "--bind", "127.0.0.1:PORT", "--log-level", "warning"]
+UWSGI = [
+    "tests.run_uwsgi", "--http-socket", "127.0.0.1:PORT", "--module", "served:APP", "--master", "--die-on-term", "--need-app", "--enable-threads",
+]  # fmt: skip
 SERVERS = {
     "gunicorn, sync": GUNICORN,
     "gunicorn, sync, 2 workers, preload": [*GUNICORN, "--workers", "2", "--preload"],
     "gunicorn, gthread": [*GUNICORN, "--worker-class", "gthread", "--threads", "4"],
     "gunicorn, gthread, 2 workers, preload": [*GUNICORN, "--worker-class", "gthread", "--threads", "4", "--workers", "2", "--preload"],
     "granian": ["granian", "--interface", "wsgi", "--port", "PORT", "served:APP"],
+    "uwsgi, 2 processes": [*UWSGI, "--processes", "2"],
+    "uwsgi, threads": [*UWSGI, "--threads", "4"],
     "waitress": ["waitress", "--listen", "127.0.0.1:PORT", "served:APP"],
     "werkzeug": ["flask", "--app", "served:APP", "run", "--port", "PORT"],
 }
@@ -53,6 +58,17 @@ def test_told_to_end_it_has_stored_all_it_answered_and_ends_as_the_bare_app_does
         codes.append(bare.stop(signal.SIGTERM))
     assert Counter(stored()) == Counter(words(HITS)), wrapped.output.read_text()
     assert codes[0] == codes[1], wrapped.output.read_text()
+
+
+@pytest.mark.parametrize(("options", "remedy"), [(["--enable-threads", "--gevent", "10"], "--processes"), ([], "--enable-threads")])
+def test_uwsgi_that_lets_no_thread_run_is_told_what_to_do(options: list[str], remedy: str, tmp_path: Path) -> None:
+    command = [part.replace("APP", "wrapped") for part in UWSGI if part != "--enable-threads"]
+    server = Server([*command, *options], tmp_path, WSGI_APPS)
+    with serving(server):
+        ask(server.port, words(1))
+    text = server.output.read_text()
+    assert "lets no thread run" in text
+    assert remedy in text
 
 
 @pytest.mark.parametrize("name", ["waitress", "werkzeug"])

@@ -7,9 +7,12 @@ import multiprocessing
 import multiprocessing.util
 import os
 import signal
+import sys
 import threading
 import time
 import weakref
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any, Final
 
@@ -36,6 +39,27 @@ def flush_at_exit(recorder: Forkable) -> None:
     weakref.finalize(recorder, atexit.unregister, close).atexit = False
     if multiprocessing.parent_process() is not None:  # such processes end without calling what is registered there (granian)
         multiprocessing.util.Finalize(None, close, exitpriority=1)
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is not None:  # and so do its workers
+        setattr(uwsgi, "atexit", partial(_one_after_the_other, close, getattr(uwsgi, "atexit", None)))  # noqa: B010 - it is no attribute yet
+
+
+def _one_after_the_other(first: Callable[[], object], then: Callable[[], object] | None) -> None:
+    first()
+    if then is not None:
+        then()
+
+
+def uwsgi_fault() -> str:
+    """Return why no thread of ours can run under uWSGI as it was started; "" if it can, or if this is another server."""
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is None:
+        return ""
+    if "gevent" in uwsgi.opt:
+        return "uWSGI's gevent loop lets no thread run, and visits are lost: run it with --processes and --threads instead"
+    if not {"enable-threads", "threads"} & set(uwsgi.opt):
+        return "uWSGI lets no thread run, and visits are lost: start it with --enable-threads"
+    return ""
 
 
 def flush_on_sigterm(recorder: Recorder, intake: Intake) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 import weakref
 from contextlib import suppress
@@ -90,6 +91,15 @@ class Worker(Forkable):
         if topic not in self._complained:
             self._complained.add(topic)
             logger.error(text, *facts)
+
+
+def leave_signals_alone() -> None:
+    """Have signals go to the host's own threads: uWSGI, for one, ends in whichever thread one reaches, and a thread cannot wait for itself.
+
+    Not for threads that run the host's code: a process that this starts would inherit it.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
 
 _known: weakref.WeakSet[Forkable] = weakref.WeakSet()

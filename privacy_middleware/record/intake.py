@@ -25,7 +25,7 @@ from ..forms import Form, Outcome
 from ..store.base import Store
 from ..vault import Vault, field_hash, normalise_email
 from . import submissions
-from .fork import Worker, mind_forks
+from .fork import Worker, leave_signals_alone, mind_forks
 from .spool import Spool, openable
 from .submissions import Submission
 
@@ -178,6 +178,7 @@ class Intake(Worker):
     # --- the thread --------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        leave_signals_alone()
         try:
             while not self._closing:
                 self._wake.wait(1.0 if self._unwritten else None)

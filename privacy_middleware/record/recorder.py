@@ -27,7 +27,7 @@ from ..collect.visitor import Visitors, day_of, shortener
 from ..errors import Damaged, PrivacyError, StoreError, Unstorable
 from ..settings import AddressForm
 from ..store.base import Store
-from .fork import Forkable, mind_forks
+from .fork import Forkable, leave_signals_alone, mind_forks
 from .purge import DailyPurge
 from .salts import DaySalts
 from .seen import Seen, seen
@@ -240,6 +240,7 @@ class Recorder(Forkable):
     # --- the thread --------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        leave_signals_alone()
         try:
             self._pepper()  # made at first use
         except Exception as error:  # visits are recorded all the same

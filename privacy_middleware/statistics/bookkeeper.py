@@ -16,6 +16,7 @@ from typing import Final
 
 from ..collect.visitor import day_of
 from ..errors import StoreError
+from ..record.fork import leave_signals_alone
 from ..record.purge import first_kept
 from ..record.worker import LeasedWorker
 from ..store import statistics_queries as queries
@@ -85,6 +86,7 @@ class Bookkeeper(LeasedWorker):
     # --- the thread --------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        leave_signals_alone()
         give_way()
         super()._run()
 
