@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +27,7 @@ from privacy_middleware.collect.visitor import identity_of
 from privacy_middleware.errors import SchemaTooNew, SettingsError, StoreError
 from privacy_middleware.privacy import Privacy
 from privacy_middleware.record import submissions
+from privacy_middleware.record.purge import finish_purge
 from privacy_middleware.record.waiting_hits import WaitingHits
 from privacy_middleware.statistics.bookkeeper import count_all
 from privacy_middleware.store.base import Store
@@ -224,6 +226,20 @@ def test_a_destroyed_key_is_in_no_file_of_a_table_any_more(store: PostgresStore,
 
 def _in_files(cluster: Cluster, text: bytes) -> bool:
     return any(text in path.read_bytes() for path in (cluster.data / "base").rglob("*") if path.is_file())
+
+
+def test_after_the_purge_nothing_tells_in_which_order_submissions_came(store: PostgresStore) -> None:
+    now = int(time.time() * 1000)
+    today = now // 86_400_000
+    for _ in range(40):
+        with store.transaction():
+            submissions.add(store, Vault([SECRET]), submission("", day=today, expires=today + 30))
+    finish_purge(store, (), now=now, zone=UTC)
+    for table, key in (("submission", "id"), ("field", "submission"), ("subject", "id")):
+        found = store.rows(f"SELECT {key} AS id, xmin FROM {table} ORDER BY ctid")
+        assert len({row["xmin"] for row in found}) == 1, table
+        assert len(found) >= 40
+        assert [row["id"] for row in found] == sorted(row["id"] for row in found)
 
 
 # --- a server that goes away -----------------------------------------------------------------------------------------------

@@ -96,6 +96,7 @@ def finish_purge(store: Store, forms: Sequence[Form], *, now: int, zone: tzinfo)
     """After the hits: delete submissions, words that no hit uses, old counters, and note the day; returns how many submissions."""
     today = day_of(now, zone)
     purged = submissions.purge(store, forms, today=today)
+    store.mix(since=today - 2)
     store.purge_words()
     store.purge_counters(before=today - COUNTER_DAYS)
     with store.transaction():

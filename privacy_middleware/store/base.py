@@ -156,6 +156,9 @@ class Store:
     is_in_doubt = False
     """True if the end of the last transaction was cut off, so that nobody knows whether it was done."""
 
+    def mix(self, *, since: int) -> None:
+        """See that nothing tells in which order submissions since a day came: beside the order of visits, it could tell whose they are."""
+
     def wait_at_most(self, seconds: float) -> None:
         """From now on wait no longer than this for another writer."""
         self._patience = seconds

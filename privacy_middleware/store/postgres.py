@@ -372,6 +372,21 @@ class PostgresStore(Store):
             self._script(f"/* store.checkpoint */ VACUUM (FULL, SKIP_LOCKED) {table}")
         return not self._was_skipped
 
+    def mix(self, *, since: int) -> None:
+        """Write the submissions since a day anew, all at once and by their random identifiers.
+
+        Each row has the number of the transaction that wrote it, and a place in its file: both would tell between which visits it came.
+        """
+        with self.transaction():
+            for query in queries.REWRITE:
+                self.execute(query, since=since)
+        for table in ("subject", "field", "submission"):
+            patience = f"SET LOCAL lock_timeout = '{DROP_SECONDS:.0f}s'"
+            with contextlib.suppress(StoreError):  # somebody reads it just now: tomorrow again
+                self._script(f"/* purge.mix */ BEGIN; {patience}; CLUSTER {table} USING {table}_pkey; COMMIT")
+            if self.in_transaction:
+                self._roll_back()
+
     def _noticed(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.sqlstate == LockNotAvailable.sqlstate:
             self._was_skipped = True

@@ -143,6 +143,13 @@ ANSWER: Final = "/* submissions.answer */ UPDATE submission SET answered = :now 
 SUBMISSION_COUNTS: Final = """/* status.submissions */
 SELECT form, COUNT(*) AS submissions, MIN(day) AS first FROM submission GROUP BY form ORDER BY form"""
 
+REWRITE: Final = (
+    "/* purge.mix */ UPDATE subject SET master = master WHERE id IN (SELECT subject FROM submission WHERE day >= :since)",
+    "/* purge.mix */ UPDATE field SET name = name WHERE submission IN (SELECT id FROM submission WHERE day >= :since)",
+    "/* purge.mix */ UPDATE submission SET form = form WHERE day >= :since",
+)
+"""Writes rows anew as they are: what PostgreSQL notes beside each is then the same for all."""
+
 EXPIRED: Final = """/* purge.submissions */
 SELECT submission.id FROM submission JOIN subject ON subject.id = submission.subject
 WHERE (expires <= :today OR (form = :form AND day < :before)) AND subject.restricted IS NULL LIMIT :most"""
