@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,20 +18,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import line, median, temporary_folder
+from common import ROOT, line, median, temporary_folder
 
 from privacy_middleware import PrivacyMiddleware
 from privacy_middleware.site.panels import PANELS
 from privacy_middleware.statistics import bookkeeper, reports
 from privacy_middleware.statistics.rollup import Terms
+from privacy_middleware.store.base import Store
 from privacy_middleware.store.sqlite import SQLiteStore
+from privacy_middleware.store.transfer import move
 
 DAYS = 365
 HITS_A_VISITOR = 10
 BATCH = 50_000
 TERMS = Terms(UTC, 3)
 RAW = """/* benchmark */
-SELECT page.path, COUNT(DISTINCT day || ':' || visitor) AS visitors, COUNT(*) FROM hit
+SELECT page.path, COUNT(DISTINCT CAST(day AS TEXT) || ':' || CAST(visitor AS TEXT)) AS visitors, COUNT(*) FROM hit
 JOIN page ON page.id = hit.page JOIN agent ON agent.id = hit.agent
 WHERE hit.kind = 0 AND agent.bot = '' AND day BETWEEN :first AND :last GROUP BY 1 ORDER BY 2 DESC LIMIT 10"""
 
@@ -40,6 +43,7 @@ def main() -> None:
     parser.add_argument("--hits", type=int, default=10_000_000)
     parser.add_argument("--day", type=int, default=1_000_000, help="hits of the one large day")
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--postgres", action="store_true", help="also move all to a PostgreSQL of this command's own")
     options = parser.parse_args()
     today = int(time.time() // 86_400)
     with temporary_folder() as folder:
@@ -54,9 +58,28 @@ def main() -> None:
         count(store, last)
         sizes(store, options.hits)
         panels(store, last)
+        if options.postgres:
+            on_postgres(store, folder, last)
         store.close()
         asyncio.run(page(store.path))
         large_day(folder, options.day)
+
+
+def on_postgres(store: SQLiteStore, folder: Path, today: int) -> None:
+    sys.path.insert(0, str(ROOT))
+    from privacy_middleware.store.postgres import PostgresStore
+    from tests.databases import Cluster
+
+    cluster = Cluster(folder, durable=True)
+    target = PostgresStore(cluster.make("site"))
+    target.open()
+    began = time.monotonic()
+    rows = sum(here for _, here in move(store, target).values())
+    line("moved to PostgreSQL", f"{rows / (time.monotonic() - began):,.0f} rows/s", f"{rows:,} rows")
+    target.checkpoint()
+    panels(target, today)
+    target.close()
+    cluster.stop()
 
 
 def fill(store: SQLiteStore, hits: int, *, first: int, days: int) -> None:
@@ -153,19 +176,19 @@ def timed(work: Callable[[], object], times: int = 7) -> float:
     return median(taken)
 
 
-def panels(store: SQLiteStore, today: int) -> None:
+def panels(store: Store, today: int) -> None:
     for label, days in (("30 days", 30), ("12 months", 365)):
         panels_of(store, label, today - 1 - days, today - 2)
 
 
-def panels_of(store: SQLiteStore, label: str, first: int, last: int) -> None:
+def panels_of(store: Store, label: str, first: int, last: int) -> None:
     period: dict[str, Any] = {"first": first, "last": last, "fewest": 3}
     times = {name: timed(partial(reports.rows, store, name, **period)) for name in [*PANELS, "bot"]}
     times["totals"] = timed(lambda: reports.totals(store, **period))
     times["chart"] = timed(lambda: reports.by_day(store, **period))
     slowest = max(times, key=lambda name: times[name])
     line(f"slowest panel, {label}", f"{times[slowest]:.1f} ms", f"{slowest}; median {median(list(times.values())):.1f} ms; target 50 ms")
-    raw = timed(lambda: store.connection.execute(RAW, {"first": first, "last": last}).fetchall(), times=1)
+    raw = timed(lambda: store.tuples(RAW, first=first, last=last), times=1)
     line(f"  pages by raw SQL, {label}", f"{raw:,.0f} ms", f"{raw / times['page']:,.0f} x")
 
 

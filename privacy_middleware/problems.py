@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 
@@ -65,6 +66,11 @@ def _vault_problems(privacy: Privacy, store: Store) -> list[str]:
         found.append(
             f"{len(waiting)} submissions wait in {near(privacy.spool.folder)} for the database; does the app run, with all its secret keys?"
         )
+    hits = privacy.recorder.waiting
+    if hits and not hits.is_empty():
+        found.append(f"visits wait in {near(hits.path)} for the database; does the app run on this host?")
+    if hits and not os.access(hits.path.parent, os.W_OK):
+        found.append(f"{near(hits.path.parent)} cannot be written: nothing could wait there while the server is away; mend the permissions")
     try:
         privacy.keys.check_store(store)
     except VaultError as error:

@@ -39,7 +39,6 @@ Result = TypeVar("Result")
 CAPACITY: Final = 20_000
 """Exchanges queued at most (about 1 KB each); further ones are dropped and counted."""
 BATCH: Final = 1_000
-BATCH_MARK: Final = "batch "
 """Hits a transaction at most."""
 SLICE: Final = 40
 """Hits made at one go before the host's thread is let in: Python's lock is asked for every 5 ms only."""
@@ -430,13 +429,14 @@ class Recorder(Forkable):
     @property
     def _batch(self) -> str:
         """The mark of this process, under which the number of its last batch comes to a server together with that."""
-        return f"{BATCH_MARK}{self.holder}"
+        return f"batch {self.holder}"
 
     def _bring_in(self) -> None:
         """Bring what waits in the file to the database, some at a turn."""
-        gone = self.waiting.move(self.store, today=day_of(self._now(), self.zone)) if self.waiting else 0
-        if gone:
-            self.drop("waited_too_long", gone)
+        if self.waiting:
+            gone = self.waiting.bring_in(self.store, today=day_of(self._now(), self.zone), complain=self._complain)
+            if gone:
+                self.drop("waited_too_long", gone)
 
     def _hit(self, fields: tuple[Any, ...]) -> Hit | None:
         day, salt = self._salts.of(fields[0] * 1000, self.store)

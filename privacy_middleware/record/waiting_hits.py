@@ -6,7 +6,7 @@ The file is open only while something is put in or taken out: so nothing of it c
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 from ..collect.agent import Agent
 from ..collect.hit import Hit
 from ..collect.source import Source
+from ..errors import StoreError
 from ..store import queries, statistics_queries
 from ..store.base import LAST_DAY, Row, Store
 from ..store.sqlite import SQLiteStore
@@ -65,6 +66,14 @@ class WaitingHits:
                 file.purge_words()
                 file.checkpoint()
             return gone
+
+    def bring_in(self, store: Store, *, today: int, complain: Callable[..., None]) -> int:
+        """As `move`; but a fault is only told of, since one of the file must not stop what comes in meanwhile."""
+        try:
+            return self.move(store, today=today)
+        except StoreError as error:  # one of the database shows at its next use
+            complain("waiting", "visits that waited cannot be brought to the database (%s)", error)
+            return 0
 
     def is_empty(self) -> bool:
         """Tell whether nothing waits."""

@@ -88,7 +88,7 @@ LEASE_HOLDER: Final = "/* recorder.lease */ SELECT holder FROM lease WHERE name 
 
 PURGE_HITS: Final = "/* purge.hits */ DELETE FROM hit WHERE id IN (SELECT id FROM hit WHERE day < :before OR day > :after LIMIT :most)"
 PURGE_BATCHES: Final = "/* purge.batches */ DELETE FROM mark WHERE name LIKE 'batch %'"
-"""The marks of all processes (recorder.BATCH_MARK): those that still run write theirs again with the next batch."""
+"""The marks of all processes (`Recorder`): those that still run write theirs again with the next batch."""
 PURGE_COUNTERS: Final = "/* purge.counters */ DELETE FROM counter WHERE day < :before"
 
 
