@@ -98,7 +98,8 @@ def leave_signals_alone() -> None:
 
     Not for threads that run the host's code: a process that this starts would inherit it.
     """
-    if hasattr(signal, "pthread_sigmask"):
+    is_real = threading.get_native_id() != threading.main_thread().native_id  # under gevent it is the host's own, by turns
+    if is_real and hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
 
