@@ -53,6 +53,8 @@ def test_told_to_end_it_has_stored_all_it_answered_and_ends_as_the_bare_app_does
     wrapped, bare = start(name, "wrapped", tmp_path), start(name, "bare", tmp_path)
     with serving(wrapped, bare):
         ask_in_pieces(wrapped, words(HITS))
+        if name.startswith("uwsgi"):
+            time.sleep(0.2)  # a worker that has not quite ended a request calls nobody at its end
         codes = [wrapped.stop(signal.SIGTERM)]
         ask_in_pieces(bare, words(10))
         codes.append(bare.stop(signal.SIGTERM))

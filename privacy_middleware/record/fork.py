@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import weakref
 from contextlib import suppress
@@ -98,8 +99,7 @@ def leave_signals_alone() -> None:
 
     Not for threads that run the host's code: a process that this starts would inherit it.
     """
-    is_real = threading.get_native_id() != threading.main_thread().native_id  # under gevent it is the host's own, by turns
-    if is_real and hasattr(signal, "pthread_sigmask"):
+    if sys.platform == "linux" and threading.get_native_id() != os.getpid():  # under gevent this is the host's own thread, by turns
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
 
 
