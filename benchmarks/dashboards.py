@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import random
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -59,18 +60,18 @@ def main() -> None:
         sizes(store, options.hits)
         panels(store, last)
         if options.postgres:
-            on_postgres(store, folder, last)
+            on_postgres(store, last)
         store.close()
         asyncio.run(page(store.path))
         large_day(folder, options.day)
 
 
-def on_postgres(store: SQLiteStore, folder: Path, today: int) -> None:
+def on_postgres(store: SQLiteStore, today: int) -> None:
     sys.path.insert(0, str(ROOT))
     from privacy_middleware.store.postgres import PostgresStore
     from tests.databases import Cluster
 
-    cluster = Cluster(folder, durable=True)
+    cluster = Cluster(Path(tempfile.gettempdir()), durable=True)
     target = PostgresStore(cluster.make("site"))
     target.open()
     began = time.monotonic()

@@ -313,6 +313,7 @@ class PostgresStore(Store):
         self._make_days({row[day] for row in rows} - self._days)
         try:
             with self.connection.cursor() as cursor, cursor.copy(_copy(tuple(columns))) as copy:
+                copy.set_types([_TYPES[column] for column in columns])
                 for row in rows:
                     copy.write_row(row)
         except psycopg.Error as error:
@@ -419,9 +420,17 @@ class _WholeNumber(Loader):
         return int(bytes(data))
 
 
+_TYPES: Final = {
+    "id": "int8", "day": "int4", "time": "int8", "visitor": "int8", "address": "bytea", "method": "int2", "page": "int4", "kind": "int2",
+    "status": "int2", "source": "int4", "campaign": "int4", "agent": "int4", "language": "int4", "country": "text", "sent": "int8",
+    "aborted": "int2", "duration": "int4",
+}  # fmt: skip
+"""What binary COPY must know of each column: a sixth faster than text."""
+
+
 @cache
 def _copy(columns: tuple[str, ...]) -> str:
-    return f"/* recorder.add_hits */ COPY hit ({', '.join(columns)}) FROM STDIN"
+    return f"/* recorder.add_hits */ COPY hit ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
 
 
 @lru_cache(maxsize=1000)
