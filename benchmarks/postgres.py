@@ -1,8 +1,8 @@
 """Measures how fast hits reach PostgreSQL by COPY: prepared rows beside plain psycopg, and the whole writer with its classification.
 
-Rows go in by transactions of 1,000, each durable (fsync and synchronous commit as they come), into a cluster of this command's own on the
-Rows go in by transactions of 1,000, each durable (fsync and synchronous commit), into a cluster of this command's own on the
-disk of the temporary folder: in turns by our store, and by plain COPY (text) of the same rows into a table without index or lock.
+Rows go in by transactions of 1,000, each durable (fsync and synchronous commit), into a cluster of this command's own on the disk of the
+temporary folder: in turns by our store, and by plain COPY (text) of the same rows into a table without index, partition or lock.
+"""
 
 from __future__ import annotations
 
