@@ -2,6 +2,7 @@
 
 import signal
 from http.client import HTTPConnection
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,8 @@ COMMANDS = {
     "granian, wsgi": ["granian", "--interface", "wsgi", "--port", "PORT", "served:app"],
 }
 PAIRS = [
-    *[(make.__name__, ANY, page, server) for make, page in ASGI.items() for server in ("uvicorn", "hypercorn")],
-    *[(make.__name__, ANY, page, server) for make, page in WSGI.items() for server in ("gunicorn", "granian, wsgi")],
+    *[(make.__name__, ANY, page, server) for (make, page), server in zip(ASGI.items(), cycle(("uvicorn", "hypercorn")), strict=False)],
+    *[(make.__name__, ANY, page, server) for (make, page), server in zip(WSGI.items(), cycle(("gunicorn", "granian, wsgi")), strict=False)],
     *[("wsgi", DJANGO, "/orders/{id}", server) for server in ("gunicorn, 2 workers, preload", "granian, wsgi")],
     *[("asgi", DJANGO, "/orders/{id}", server) for server in ("uvicorn, 2 workers", "hypercorn", "granian")],
 ]

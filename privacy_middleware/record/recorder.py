@@ -48,6 +48,7 @@ IDLE_PAUSE: Final = 0.5
 """Seconds between two looks at the queue. With these, kill -9 loses less than the last second."""
 MOST_COMMANDS: Final = 200
 LONGEST_RETRY: Final = 10.0
+SERVER_RETRY: Final = 2.0
 
 
 class Recorder(Forkable):
@@ -338,7 +339,7 @@ class Recorder(Forkable):
 
     def _failed(self, error: Exception) -> None:
         self._failures = min(self._failures + 1, 8)
-        self._retry_at = time.monotonic() + min(LONGEST_RETRY, BUSY_PAUSE * 2.0**self._failures)
+        self._retry_at = time.monotonic() + min(SERVER_RETRY if self.waiting else LONGEST_RETRY, BUSY_PAUSE * 2.0**self._failures)
         # The text of our own errors names the cause and holds no captured value; that of others is not known to.
         kind = str(error) if isinstance(error, PrivacyError) else type(error).__name__
         self._complain(f"database {kind}", "visits wait: the database cannot be used (%s)", kind)
@@ -433,10 +434,8 @@ class Recorder(Forkable):
 
     def _bring_in(self) -> None:
         """Bring what waits in the file to the database, some at a turn."""
-        if self.waiting:
-            gone = self.waiting.bring_in(self.store, today=day_of(self._now(), self.zone), complain=self._complain)
-            if gone:
-                self.drop("waited_too_long", gone)
+        if self.waiting and (gone := self.waiting.bring_in(self.store, today=day_of(self._now(), self.zone), complain=self._complain)):
+            self.drop("waited_too_long", gone)
 
     def _hit(self, fields: tuple[Any, ...]) -> Hit | None:
         day, salt = self._salts.of(fields[0] * 1000, self.store)
