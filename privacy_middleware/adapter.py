@@ -8,6 +8,8 @@ from time import time
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
+
 from .checks import warn
 from .collect.choice import Choice
 from .collect.form import FormIndex
@@ -63,6 +65,11 @@ class Adapter:
             view = self._views[key] = visitor_privacy(choice, quote(root, safe="/~:@!$&'()*+,=") + self._mount, self.privacy)
         return view
 
+    def _view_with(self, choice: Choice, root: str, cookie: str) -> VisitorPrivacy:
+        """Return a view that has the preferences of who sent a cookie for them, and does not refuse."""
+        view = self._view_of(choice, root)
+        return msgspec.structs.replace(view, cookie=cookie) if cookie and not choice.opted_out else view
+
     def _prepare(self) -> None:
         """Once a process that serves: see to it that what is queued at the end is committed."""
         if self._prepared:
@@ -71,6 +78,7 @@ class Adapter:
         flush_at_exit(self.recorder)
         flush_at_exit(self.privacy.clerk)
         flush_at_exit(self.privacy.postman)
+        flush_at_exit(self.privacy.mailer)
         flush_at_exit(self.privacy.bookkeeper)
         if self._forms.forms:
             flush_at_exit(self.intake)

@@ -12,7 +12,7 @@ import anyio
 
 from .adapter import UNDECIDED, WELL_KNOWN, Adapter
 from .collect.choice import CHOICE_HEADERS as _MAY_CHOOSE
-from .collect.choice import COOKIE, read_choice
+from .collect.choice import OUR_COOKIES, preferences_cookie, read_choice
 from .errors import KeyMissing, PrivacyError
 from .forms import Form
 from .mail import Send as MailSender
@@ -24,7 +24,7 @@ from .watch import FormWatch, Message, Receive, Scope, Send, Watch
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
-_COOKIE: Final = COOKIE.encode()
+_COOKIE: Final = OUR_COOKIES
 
 
 class PrivacyMiddleware(Adapter):
@@ -131,11 +131,11 @@ class PrivacyMiddleware(Adapter):
 
     def _refuses(self, scope: Scope, headers: Sequence[tuple[bytes, bytes]], root: str) -> bool:
         """Read the choice from the few headers that can hold one, each as often as it was sent."""
-        choice = UNDECIDED
+        choice, secure = UNDECIDED, scope.get("scheme") == "https"
         choosing = [header for header in headers if header[0] in _MAY_CHOOSE and (header[0] != b"cookie" or _COOKIE in header[1])]
         if choosing:
-            choice = read_choice(choosing, self._signals, secure=scope.get("scheme") == "https")
-        scope["privacy"] = self._view_of(choice, root)
+            choice = read_choice(choosing, self._signals, secure=secure)
+        scope["privacy"] = self._view_with(choice, root, preferences_cookie(choosing, secure=secure))
         return choice.opted_out
 
     def _form_of(self, scope: Scope) -> Form | None:

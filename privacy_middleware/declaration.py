@@ -6,6 +6,7 @@ A visit item that is not named in `visits.items` has no way into the store.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args
@@ -13,7 +14,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from .errors import DeclarationError
-from .forms import Correction, Field, Form, Outcome, Treatment, Unit, form_problems, spell_out
+from .forms import PERSONALISED, Correction, Field, Form, Outcome, Treatment, Unit, form_problems, spell_out
 from .language import N_
 
 
@@ -65,6 +66,8 @@ class Purpose(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     name: str
     text: str
     legal_basis: str
+    elsewhere: bool = False
+    """True if the website itself keeps data for it, besides visits and declared forms."""
 
 
 class Visits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -74,17 +77,40 @@ class Visits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     purpose: str = "statistics"
 
 
+class Undertaking(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """What binds a recipient to confidentiality (GDPR art. 28(3)(b)): where it is found, since when, and until when it holds."""
+
+    reference: str
+    date: dt.date
+    expires: dt.date | None = None
+    """The last day on which it holds; without one it holds until you take it out."""
+
+
 class Recipient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """Somebody outside who gets data: who, what for, which data, and where (GDPR art. 13(1)(e, f))."""
 
     name: str
     purpose: str
-    data: str
+    """One that people gave the data for. A recipient has none of its own: data are not sold."""
     country: str
     """Its code (ISO 3166-1 alpha-2, such as DK), or its name."""
+    data: str = ""
+    """In words; not needed with `fields`."""
+    fields: tuple[str, ...] = ()
+    """The fields of forms that `privacy-middleware disclose` gives to it; nothing else is given."""
+    undertaking: Undertaking | None = None
+    """Needed with `fields`."""
     confidentiality: str = ""
+    """In words, of a recipient without `fields`."""
     safeguard: str = ""
     """What protects the data outside the European Union (GDPR art. 44 to 49): a decision of adequacy, standard contractual clauses."""
+    webhook: str = ""
+    """Where data, corrections and erasures are sent to, by https; without it they go by file and mail."""
+
+    @property
+    def slug(self) -> str:
+        """Its name as settings write it: `Print & Post Ltd` is `print-post-ltd`."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
 
 class Cookie(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -136,7 +162,7 @@ FORM_PURPOSES: Final = (
     ),
     Purpose(name="newsletter", text=N_("to send you the newsletter that you ask for"), legal_basis=N_("your consent (GDPR art. 6(1)(a))")),
     Purpose(
-        name="personalised content",
+        name=PERSONALISED,
         text=N_("to show you what you told us to be interested in"),
         legal_basis=N_("your consent (GDPR art. 6(1)(a))"),
     ),
@@ -274,11 +300,7 @@ def _problems(declaration: Declaration) -> list[str]:
     ]
     if declaration.visits.purpose not in purposes:
         problems.append(f"visits.purpose is {declaration.visits.purpose!r}, which no [[purposes]] entry declares; add one")
-    problems += [
-        f"recipient {recipient.name!r} has the purpose {recipient.purpose!r}, which no [[purposes]] entry declares; add one"
-        for recipient in declaration.recipients
-        if recipient.purpose not in purposes
-    ]
+    problems += _recipient_problems(declaration)
     problems += form_problems(declaration.forms)
     problems += [
         f"forms.{form.name} has the purpose {form.purpose!r}, which no [[purposes]] entry declares; add one"
@@ -304,6 +326,37 @@ def _problems(declaration: Declaration) -> list[str]:
     email = declaration.controller.email
     if email and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+", email):
         problems.append("controller.email is not an e-mail address; write for example privacy@example.org")
+    return problems
+
+
+def _recipient_problems(declaration: Declaration) -> list[str]:
+    problems = []
+    names = [recipient.slug for recipient in declaration.recipients]
+    of_forms = {form.purpose for form in declaration.forms}
+    given_for = {declaration.visits.purpose, *of_forms, *(p.name for p in declaration.purposes if p.elsewhere)}
+    for one in declaration.recipients:
+        who = f"recipient {one.name!r}"
+        known = {name for form in declaration.forms if form.purpose == one.purpose for name in form.fields}
+        unknown = sorted(set(one.fields) - known)
+        checks = {
+            "is named twice, or so like another that settings could not tell them apart; give it another name": names.count(one.slug) > 1,
+            "has no name that settings could be written for; use letters of a to z, or digits": not one.slug,
+            f"has the purpose {one.purpose!r}, which is its own: nobody gives data for it. Data are not sold: name the purpose of the "
+            "visits or of a form (or, of data that your site keeps elsewhere, declare it in [[purposes]] with elsewhere = true)": (
+                one.purpose not in given_for
+            ),
+            "needs fields (what `disclose` gives to it), or data (what it gets, in words)": not one.fields and not one.data.strip(),
+            f"has fields that no form of the purpose {one.purpose!r} declares: {', '.join(unknown)}; leave them out": bool(unknown),
+            "gets fields, and no undertaking of confidentiality is declared; add "
+            'undertaking = { reference = "agreement 12", date = 2026-05-01, expires = 2028-05-01 }': (
+                bool(one.fields) and (one.undertaking is None or not one.undertaking.reference.strip())
+            ),
+            "has a webhook, and no fields that could go there; name them": bool(one.webhook) and not one.fields,
+            "has a webhook that is no address; write for example https://hooks.example.org/privacy": (
+                one.webhook != "" and not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w/?#\[\]@!$&'()*+,;=.~:%-]*)?", one.webhook, re.ASCII)
+            ),
+        }
+        problems += [f"{who} {words}" for words, is_wrong in checks.items() if is_wrong]
     return problems
 
 

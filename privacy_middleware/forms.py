@@ -22,6 +22,11 @@ Unit = Literal["", "age", "month", "year", "decade"]
 
 METHODS: Final = ("POST", "PUT", "PATCH")
 LONGEST_RETENTION_DAYS: Final = 3660
+PERSONALISED: Final = "personalised content"
+"""The purpose of the form on our own page `my-preferences`."""
+NEWSLETTER: Final = "newsletter"
+ANSWER: Final = "answer"
+QUESTIONNAIRE: Final = "questionnaire"
 AUDIT_DAYS: Final = 400
 """How long it stays noted who opened what."""
 _NEVER_IN_PATH: Final = re.compile(r"[{}?#<>*%\s]|//|/\.\.?(/|$)|/:")
@@ -65,6 +70,8 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     optional: bool = False
     """True if the form does not always send it. (Browsers send every text field, also an empty one.)"""
     choices: tuple[str, ...] = ()
+    several: bool = False
+    """True if more than one of them may be taken; for the page `my-preferences`."""
     edges: tuple[float, ...] = ()
     unit: Unit = ""
     letters: int = 2
@@ -85,9 +92,10 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """One form: where it is sent, what for, and what of it is kept for how long."""
 
     name: str
-    path: str
-    """The path that it is sent to, as the browser shows it; `{id}` stands for a part of it, `{rest:path}` for several."""
     purpose: str
+    path: str = ""
+    """The path that it is sent to, as the browser shows it; `{id}` stands for a part of it, `{rest:path}` for several. The form of the
+    purpose `personalised content` has none: it stands on our own page `my-preferences`."""
     retention_days: int
     fields: dict[str, Field]
     """By the name under which the browser or program sends it; in JSON, `address.city` is within `address`."""
@@ -157,7 +165,11 @@ def form_problems(forms: tuple[Form, ...]) -> list[str]:
     problems = [
         f"forms: {name!r} is declared twice; keep one, or give it another name" for name in sorted(set(names)) if names.count(name) > 1
     ]
-    targets = [(form.method, _HOLE.sub("{}", form.path)) for form in forms]
+    targets = [(form.method, _HOLE.sub("{}", form.path)) for form in forms if form.path]
+    personalised = [form.name for form in forms if form.purpose == PERSONALISED]
+    problems += (
+        [f"forms: {', '.join(personalised)} have the purpose {PERSONALISED!r}; declare one form for it"] if len(personalised) > 1 else []
+    )
     problems += [f"forms: two forms are sent to {m} {p}; declare one" for m, p in sorted(set(targets)) if targets.count((m, p)) > 1]
     for form in forms:
         where = f"forms.{form.name}"
@@ -169,6 +181,7 @@ def form_problems(forms: tuple[Form, ...]) -> list[str]:
 
 def _form_problems(form: Form) -> list[str]:
     identities = [name for name, field in form.fields.items() if field.identity]
+    on_our_page = form.purpose == PERSONALISED and not form.path
     nested = [(a, b) for a in form.fields for b in form.fields if b.startswith(f"{a}.")]
     checks = {
         "the name may hold small letters, digits, - and _ only": not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,40}", form.name),
@@ -176,7 +189,8 @@ def _form_problems(form: Form) -> list[str]:
             _NEVER_IN_PATH.search(_HOLE.sub("x", path)) for path in (form.path, form.shown_at)
         ),
         "a field has no name, or one with white space around it": any(name.strip() != name or not name for name in form.fields),
-        "the path must start with /": not form.path.startswith("/") or (form.shown_at != "" and not form.shown_at.startswith("/")),
+        "the path must start with /": (not form.path.startswith("/") and not on_our_page)
+        or (form.shown_at != "" and not form.shown_at.startswith("/")),
         f"the method must be one of {', '.join(METHODS)}; what a GET form sends stands in the address (PRIVACY_QUERY_PARAMS)": (
             form.method not in METHODS
         ),
@@ -191,6 +205,13 @@ def _form_problems(form: Form) -> list[str]:
         "charset is not one that a page can have; leave it out for utf-8": not codec(form.charset),
         "requested = true is for what the visitor asks for; a questionnaire or statistics serve you, so leave it out": (
             form.requested and form.purpose in ("questionnaire", "statistics")
+        ),
+        "a newsletter needs the field with identity = true, to which it is mailed": form.purpose == NEWSLETTER and not identities,
+        "the form of personalised content stands on our own page; leave out path, shown_at, link_visit and requested": (
+            form.purpose == PERSONALISED and bool(form.path or form.shown_at or form.link_visit or form.requested)
+        ),
+        'personalised content is kept without a name: leave out identity = true, and give each field the treatment "choice"': (
+            form.purpose == PERSONALISED and (bool(identities) or any(f.treatment != "choice" for f in form.fields.values()))
         ),
         **{f"{a!r} cannot be declared beside {b!r}, which is a part of it": True for a, b in nested},
     }
@@ -213,6 +234,7 @@ def _field_problems(field: Field) -> list[str]:
     checks = {f"{option} is for the treatment {treatment!r} only": bool(getattr(field, option)) and field.treatment != treatment
               for option, treatment in only.items()}  # fmt: skip
     checks |= {
+        "several is for the treatment 'choice' only": field.several and field.treatment != "choice",
         'choice needs choices = ["…"]': field.treatment == "choice" and not field.choices,
         'bucket needs edges = [18, 30, 60] for numbers, or unit = "year" for dates': (
             field.treatment == "bucket" and not field.edges and field.unit in ("", "age")

@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
@@ -24,7 +24,9 @@ SECONDS: Final = 20.0
 DATA_SECONDS: Final = 600.0
 """Longest wait for its answer to a mail (RFC 5321, 4.5.3.2.6): who gives up earlier sends it twice."""
 WHOLE_SECONDS: Final = 900.0
-"""Longest time for one mail in all."""
+"""Longest time for one connection in all."""
+MOST_A_CONNECTION: Final = 50
+"""Mails over one connection: many servers take no more."""
 _PLAIN_ADDRESS: Final = re.compile(r"[\w!#$%&'*+/=?^`{|}~.\-\u0080-\U0010ffff]+@[\w.\-\u0080-\U0010ffff]+")
 LONGEST_ADDRESS: Final = 254
 LONGEST_LOCAL: Final = 64
@@ -42,6 +44,10 @@ class Mail(msgspec.Struct, frozen=True):
     language: str = "en"
     message_id: str = ""
     """The same each time it is tried (without < and >): who gets it twice can tell."""
+    headers: dict[str, str] = {}
+    """Further headers, such as Reply-To or List-Unsubscribe."""
+    automatic: bool = True
+    """False if a person wrote it."""
 
     def __repr__(self) -> str:
         """Without address and text: it may end up in a log or a traceback."""
@@ -97,22 +103,58 @@ def _is_plain(address: str) -> bool:
     return bool(_PLAIN_ADDRESS.fullmatch(address)) and "=?" not in address and address.isprintable()
 
 
-def smtp(url: str, *, sender: str, name: str = "") -> Send:
-    """Return what sends mails by the server of a URL: `smtp://`, `smtp+starttls://`, `smtps://`, with user and password if need be."""
+class Smtp:
+    """Sends mails by the server of a URL: `smtp://`, `smtp+starttls://`, `smtps://`, with user and password if need be."""
 
-    def send(mail: Mail) -> None:
+    def __init__(self, url: str, *, sender: str, name: str = "") -> None:
+        self._url = url
+        self._sender = sender
+        self._name = name
+
+    def __repr__(self) -> str:
+        """Without the address of the server: it holds a password."""
+        return "Smtp()"
+
+    def __call__(self, mail: Mail) -> None:
+        """Send one mail over a connection of its own."""
+        with self.session() as send:
+            send(mail)
+
+    @contextmanager
+    def session(self) -> Iterator[Callable[[Mail], None]]:
+        """Return what sends mails over one connection, made at the first; a new one follows after `MOST_A_CONNECTION`, or a fault."""
+        with ExitStack() as open_now:
+            server: smtplib.SMTP | None = None
+            sent = 0
+
+            def send(mail: Mail) -> None:
+                nonlocal server, sent
+                try:  # the sender was checked at the start
+                    data = message_of(mail, sender=self._sender, name=self._name).as_bytes()
+                except Exception:  # of what cannot be written, the standard library fails in many ways
+                    raise Undeliverable from None
+                try:
+                    if server is None or sent >= MOST_A_CONNECTION:
+                        self._say_goodbye(server)
+                        open_now.close()
+                        server, sent = open_now.enter_context(_connected(self._url)), 0
+                    sent += 1
+                    _hand_over(server, self._sender, mail.to, data)
+                except BaseException:  # what the server thinks of the next mail is not known after this
+                    server = None
+                    open_now.close()
+                    raise
+
+            yield send
+            self._say_goodbye(server)
+
+    @staticmethod
+    def _say_goodbye(server: smtplib.SMTP | None) -> None:
         import smtplib
 
-        try:  # the sender was checked at the start
-            data = message_of(mail, sender=sender, name=name).as_bytes()
-        except Exception:  # of what cannot be written, the standard library fails in many ways
-            raise Undeliverable from None
-        with _connected(url) as server:
-            _hand_over(server, sender, mail.to, data)
+        if server is not None:
             with suppress(OSError, smtplib.SMTPException):  # it is sent, whatever the server says to a farewell
                 server.quit()
-
-    return send
 
 
 def message_of(mail: Mail, *, sender: str, name: str = "") -> EmailMessage:
@@ -136,7 +178,10 @@ def message_of(mail: Mail, *, sender: str, name: str = "") -> EmailMessage:
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = f"<{mail.message_id}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office notes
+    if mail.automatic:
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office notes
+    for header, value in mail.headers.items():
+        message[header] = value
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
     message["Content-Language"] = mail.language

@@ -23,7 +23,7 @@ from .declaration import Declaration, load_declaration
 from .errors import DeclarationError, PrivacyError, SettingsError
 from .forms import Form
 from .language import Language, Languages, english
-from .mail import Send, ascii_address, smtp
+from .mail import Send, Smtp, ascii_address
 from .record.intake import Intake
 from .record.keys import Keys
 from .record.recorder import Recorder
@@ -31,8 +31,10 @@ from .record.spool import Spool
 from .record.waiting_hits import WaitingHits
 from .rights.clerk import Clerk
 from .rights.erasure import SOURCES, to_replay
+from .rights.mailer import Mailer
 from .rights.office import Office
 from .rights.postman import Postman
+from .rights.preferences import Cookies, Reader
 from .rights.report_mails import ReportMails
 from .settings import Settings, load_settings
 from .sources import DataSource
@@ -125,6 +127,9 @@ class Privacy:
         )
         self.clerk = Clerk(self.store.another(), self.office, count=self.recorder.count)
         self.postman = Postman(self.store.another(), self.office, count=self.recorder.count)
+        self.mailer = Mailer(self.store.another(), self.office, count=self.recorder.count)
+        self.cookies = Cookies(lambda: self.keys.secrets)
+        self.preferences = Reader(self.store, self.office, self.cookies, clock=self.clerk.clock, fault=self.recorder.fault)
         self.terms = Terms(settings.zone, settings.suppress_below, marks(declaration.goals, declaration.funnels, declaration.forms))
         self.bookkeeper = Bookkeeper(
             self.store.another(),
@@ -133,7 +138,7 @@ class Privacy:
             publishes=settings.publish,
             count=self.recorder.count,
         )
-        self.recorder.duties += [self.clerk.look, self.postman.look, self.bookkeeper.look]
+        self.recorder.duties += [self.clerk.look, self.postman.look, self.mailer.look, self.bookkeeper.look]
         if settings.report != "none":
             self.recorder.duties.append(ReportMails(self.office).look)
         self.statement_since: int | None = None
@@ -203,6 +208,25 @@ class VisitorPrivacy(msgspec.Struct, frozen=True):
     statement_url: str
     opt_out_url: str
     of: Privacy | None = None
+    cookie: str = ""
+    """That of personalised content, if the browser sent one and does not refuse."""
+
+    def __repr__(self) -> str:
+        """Without the cookie: it may end up in a log or a traceback."""
+        return f"VisitorPrivacy(opted_out={self.opted_out})"
+
+    @property
+    def preferences(self) -> dict[str, list[str]] | None:
+        """What the visitor chose to be shown, by the fields of the form of personalised content; None if they did not agree, or refuse.
+
+        It is read from the database when you ask for it, within a quarter of a second, and is None if that fails.
+        """
+        return self.of.preferences.of(self.cookie) if self.of and self.cookie else None
+
+    @property
+    def preferences_url(self) -> str:
+        """The page on which visitors choose what they are shown, and take it back."""
+        return f"{self.statement_url}my-preferences" if self.statement_url else ""
 
     @property
     def statement_changed(self) -> date | None:
@@ -262,7 +286,7 @@ def excluded(settings: Settings) -> re.Pattern[str] | None:
 
 def _smtp(settings: Settings, declaration: Declaration) -> Send | None:
     sender = settings.mail_from or declaration.controller.email
-    return smtp(settings.smtp_url, sender=ascii_address(sender), name=declaration.controller.name) if settings.smtp_url else None
+    return Smtp(settings.smtp_url, sender=ascii_address(sender), name=declaration.controller.name) if settings.smtp_url else None
 
 
 def _check_host(settings: Settings, declaration: Declaration, host: Host) -> None:
@@ -276,6 +300,11 @@ def _check_host(settings: Settings, declaration: Declaration, host: Host) -> Non
         problems.append("PRIVACY_OWNER_PASSWORD_HASH is of Argon2, and that is not installed; `pip install 'privacy-middleware[argon2]'`")
     if settings.report != "none" and not (settings.owner_email or declaration.controller.email):
         problems.append("PRIVACY_REPORT is set, and nothing says whom to mail it to; set PRIVACY_OWNER_EMAIL, or controller.email")
+    problems += [
+        f"recipient {one.name!r} has a webhook, and no secret to sign with; set PRIVACY_WEBHOOK_SECRETS={one.slug}=whsec_…"
+        for one in declaration.recipients
+        if one.webhook and one.slug not in settings.webhook_secrets
+    ]
     if settings.smtp_url and not (settings.mail_from or declaration.controller.email):
         problems.append("PRIVACY_SMTP_URL is set, and nothing says whom mails are from; set PRIVACY_MAIL_FROM, or controller.email")
     try:
@@ -312,7 +341,7 @@ def _check_forms(settings: Settings, declaration: Declaration) -> None:
     never = excluded(settings)
     for form in declaration.forms:
         _check_countries(form)
-        if never is not None and never.match(form.path):
+        if form.path and never is not None and never.match(form.path):
             raise DeclarationError(
                 f"forms.{form.name} is sent to {form.path}, which PRIVACY_EXCLUDE_PATHS names; take it out of one of them"
             )

@@ -74,6 +74,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     report: Literal["none", "weekly", "monthly"]
     publish: bool
     publish_licence: str
+    webhook_secrets: dict[str, bytes]
+    """By the slug of the recipient."""
+    webhook_inside: tuple[values.Network, ...]
     profile: Literal["", "gdpr", "cnil", "uk", "ccpa"]
     language: str
     statement: str
@@ -189,6 +192,14 @@ SETTINGS: Final = (
     Setting("publish", "0", values.flag, "`1` publishes anonymous figures, with noise, at `/privacy/figures`."),
     Setting("publish_licence", "CC-BY-4.0", str, "Under which licence the published figures may be used."),
     Setting(
+        "webhook_secrets",
+        "",
+        values.webhook_secrets,
+        "What messages to recipients are signed with: `print-post-ltd=whsec_…`, the recipient's name in small letters and hyphens.",
+        secret=True,
+    ),
+    Setting("webhook_inside", "", values.networks, "Networks of your own that webhooks may reach, also without https: `10.1.2.0/24`."),
+    Setting(
         "profile",
         "",
         values.one_of("", "gdpr", "cnil", "uk", "ccpa"),
@@ -203,7 +214,7 @@ SETTINGS: Final = (
     ),
     Setting("disabled", "0", values.flag, "`1` switches everything off: the app runs as if it were not wrapped."),
 )
-_NOT_IN_FILE: Final = ("policy", "secret_keys", "forms", "smtp_url", "owner_password_hash", "metrics_token")
+_NOT_IN_FILE: Final = ("policy", "secret_keys", "forms", "smtp_url", "owner_password_hash", "metrics_token", "webhook_secrets")
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
 
@@ -348,7 +359,7 @@ def _shown(setting: Setting, value: Any) -> str:
     if setting.name == "smtp_url":
         return re.sub(r"//.*@", "//***@", value)
     if setting.secret:
-        return f"*** ({len(value)} given)" if isinstance(value, tuple) and value else "***" if value else ""
+        return f"*** ({len(value)} given)" if isinstance(value, (tuple, dict)) and value else "***" if value else ""
     if setting.name == "forms":
         return ",".join(str(form.get("name")) for form in value or ())
     if setting.name == "database_url" and not value.startswith(values.POSTGRES):

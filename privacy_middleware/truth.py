@@ -16,6 +16,7 @@ from .forms import AUDIT_DAYS
 from .language import english
 from .privacy import Privacy
 from .record.purge import first_kept
+from .rights.newsletter import KEPT_DAYS
 from .settings import REQUEST_DAYS
 from .statement.text import item
 from .store import truth_queries as queries
@@ -26,8 +27,8 @@ WHERE_SAID: Final = {
     "data": ("hit", "page", "source", "campaign", "agent", "language", "imported"),
     "identity": ("salt", "forgotten"),
     "your-data": ("day", "rollup", "monthly", "month"),
-    "access": ("published",),
-    "forms": ("submission", "field", "subject", "counter"),
+    "access": ("published", "disclosure", "notice"),
+    "forms": ("submission", "field", "subject", "counter", "reply", "consent", "issue", "delivery"),
     "requests": ("request", "link", "mail", "step", "tombstone", "attempt", "audit"),
     "cookies": ("sign_in", "session"),
     "changes": ("version",),
@@ -143,6 +144,10 @@ def _periods(store: Store, now: int) -> Iterator[Finding]:
         "audit": ("audit", now - (AUDIT_DAYS + _SLACK_DAYS) * DAY, f"the audit log is kept for {AUDIT_DAYS} days"),
         "attempts": ("attempt", (now - (1 + _SLACK_DAYS) * DAY) // 3_600_000, "counts of requests are kept for a day"),
         "mails": ("mail", now - _SLACK_DAYS * DAY, "mails wait for a week at most"),
+        "consents": ("consent", now - _SLACK_DAYS * DAY, "what is not confirmed, or was withdrawn, goes in time"),
+        "deliveries": ("delivery", now - (KEPT_DAYS + _SLACK_DAYS) * DAY, f"who was sent a newsletter is noted for {KEPT_DAYS} days"),
+        "disclosures": ("disclosure", now - (AUDIT_DAYS + _SLACK_DAYS) * DAY, f"whose data were given is noted for {AUDIT_DAYS} days"),
+        "notices": ("notice", now - (AUDIT_DAYS + _SLACK_DAYS) * DAY, f"what recipients were told is noted for {AUDIT_DAYS} days"),
         "sessions": ("session", now - LONGEST_SESSION - _SLACK_DAYS * DAY, "nobody stays signed in for longer than a day"),
     }
     for name, (table, limit, words) in limits.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 import re
@@ -18,6 +19,8 @@ LONGEST_DELAY_HOURS: Final = 14 * 24
 """A month is all the time there is to erase."""
 SMTP_PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 REQUEST_KINDS: Final = ("overview", "correction", "erasure", "restriction", "objection", "complaint")
+WEBHOOK_SECRET_BYTES: Final = 24
+"""At the least (Standard Webhooks)."""
 POSTGRES: Final = ("postgresql://", "postgres://")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -77,6 +80,32 @@ def trusted_proxies(text: str) -> int | tuple[Network, ...]:
         return tuple(ipaddress.ip_network(entry, strict=False) for entry in entries(text))
     except ValueError as error:
         raise ValueError(f"is neither a number of hops nor a list of networks ({error}); write 1 or 10.0.0.0/8") from None
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Read networks."""
+    try:
+        return tuple(ipaddress.ip_network(entry, strict=False) for entry in entries(text))
+    except ValueError as error:
+        raise ValueError(f"is no list of networks ({error}); write for example 10.1.2.0/24") from None
+
+
+def webhook_secrets(text: str) -> dict[str, bytes]:
+    """`print-post-ltd=whsec_…` -> the secret in bytes, by the name (Standard Webhooks)."""
+    found = {}
+    for entry in entries(text):
+        name, _, secret = entry.partition("=")
+        try:
+            if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or not secret.startswith("whsec_"):
+                raise ValueError
+            found[name] = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            raise ValueError(
+                "is no list of names and secrets; write for example print-post-ltd=whsec_ and 32 random bytes in base64"
+            ) from None
+        if len(found[name]) < WEBHOOK_SECRET_BYTES:
+            raise ValueError(f"has a secret of fewer than {WEBHOOK_SECRET_BYTES} bytes; make one with `openssl rand -base64 32`")
+    return found
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from .adapter import UNDECIDED, WELL_KNOWN, Adapter
 from .asgi import ASGIApp, own_pages
-from .collect.choice import COOKIE, read_choice
+from .collect.choice import OUR_COOKIES, preferences_cookie, read_choice
 from .mail import Send as MailSender
 from .privacy import SWITCHED_OFF, Host, Privacy
 from .record.exit import SECONDS
@@ -19,6 +19,7 @@ from .wsgi_watch import Environ, StartResponse, WSGIWatch, close, readable
 
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+_COOKIE: Final = OUR_COOKIES.decode()
 _CHOOSING: Final = {"HTTP_SEC_GPC": b"sec-gpc", "HTTP_DNT": b"dnt", "HTTP_COOKIE": b"cookie"}
 VISITOR: Final = "privacy.visitor"
 """In the environ; PEP 3333 wants a dot in the name of what is no text."""
@@ -89,7 +90,7 @@ class PrivacyWSGIMiddleware(Adapter):
             return None
         cookie = environ.get("HTTP_COOKIE", "")
         refuses = False
-        if "HTTP_SEC_GPC" in environ or "HTTP_DNT" in environ or COOKIE in cookie:
+        if "HTTP_SEC_GPC" in environ or "HTTP_DNT" in environ or _COOKIE in cookie:
             refuses = self._refuses(environ, root)
         else:
             environ[VISITOR] = self._view_of(UNDECIDED, root) if root else self._view
@@ -109,8 +110,9 @@ class PrivacyWSGIMiddleware(Adapter):
     def _refuses(self, environ: Environ, root: str) -> bool:
         """Read the choice; a server joins headers of one name by a comma, or cookies by a semicolon."""
         choosing = [(name, environ[key].encode("latin-1")) for key, name in _CHOOSING.items() if key in environ]
-        choice = read_choice(choosing, self._signals, secure=environ.get("wsgi.url_scheme") == "https")
-        environ[VISITOR] = self._view_of(choice, root)
+        secure = environ.get("wsgi.url_scheme") == "https"
+        choice = read_choice(choosing, self._signals, secure=secure)
+        environ[VISITOR] = self._view_with(choice, root, preferences_cookie(choosing, secure=secure))
         return choice.opted_out
 
     # --- our own pages -----------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from privacy_middleware import mail as mail_module
-from privacy_middleware.mail import Mail, NotNow, Undeliverable, Unsure, message_of, smtp
+from privacy_middleware.mail import Mail, NotNow, Undeliverable, Unsure, message_of, Smtp
 from privacy_middleware.vault import normalise_email
 
 ANNA, SENDER = "anna.canary@example.org", "privacy@example.net"
@@ -205,7 +205,7 @@ def send(
     server: MailServer | int, mail: Mail = LETTER, *, scheme: str = "smtp", login: str = "", name: str = "Example", sender: str = SENDER
 ) -> None:
     port = server if isinstance(server, int) else server.port
-    smtp(f"{scheme}://{login}127.0.0.1:{port}", sender=sender, name=name)(mail)
+    Smtp(f"{scheme}://{login}127.0.0.1:{port}", sender=sender, name=name)(mail)
 
 
 def received(mail: Mail = LETTER, **more: Any) -> Received:
@@ -302,7 +302,7 @@ def test_a_server_that_nobody_vouches_for_gets_nothing(scheme: str, from_start: 
 @pytest.mark.usefixtures("trusted")
 def test_a_server_of_another_name_gets_nothing(tls: ssl.SSLContext):
     with mail_server(tls=tls, is_tls_from_start=True) as server, pytest.raises(ssl.SSLCertVerificationError):
-        smtp(f"smtps://localhost:{server.port}", sender=SENDER)(LETTER)
+        Smtp(f"smtps://localhost:{server.port}", sender=SENDER)(LETTER)
     assert server.inbox == []
 
 
@@ -435,7 +435,7 @@ def test_a_server_that_greets_with_a_refusal_is_as_good_as_away(greeting: bytes)
 
 def test_a_server_whose_name_nobody_knows_gives_no_mail_up():
     with pytest.raises(socket.gaierror):
-        smtp("smtp://mail.invalid", sender=SENDER)(LETTER)
+        Smtp("smtp://mail.invalid", sender=SENDER)(LETTER)
 
 
 @pytest.mark.parametrize("greeting", [b"", b"220 test\r\n"])
@@ -560,4 +560,4 @@ def test_a_mail_shows_neither_address_nor_text():
 
 
 def test_what_sends_shows_no_password():
-    assert "canary" not in repr(smtp("smtps://anna:canary@mail.example.org", sender=SENDER))
+    assert "canary" not in repr(Smtp("smtps://anna:canary@mail.example.org", sender=SENDER))

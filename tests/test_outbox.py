@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from privacy_middleware.mail import Mail, NotNow, Undeliverable, Unsure, smtp
+from privacy_middleware.mail import Mail, NotNow, Undeliverable, Unsure, Smtp
 from privacy_middleware.rights import outbox
 from privacy_middleware.rights.office import Office
 from privacy_middleware.rights.outbox import LIFE, MINUTE, MOST_A_TURN, RETRY_MINUTES, Sent, Waiting, deliver, drop_expired, find, read
@@ -403,13 +403,13 @@ def test_a_server_that_hangs_up_after_the_text_is_perhaps_one_that_sent_it(desk:
             file.write(b"250 OK\r\n")
 
     with raw_server(talk) as port, pytest.raises(Unsure):
-        smtp(f"smtp://127.0.0.1:{port}", sender="a@example.net")(msgspec.structs.replace(LETTER, message_id="1@example.net"))
+        Smtp(f"smtp://127.0.0.1:{port}", sender="a@example.net")(msgspec.structs.replace(LETTER, message_id="1@example.net"))
 
 
 def test_a_server_that_accepts_and_then_misbehaves_gets_the_mail_once(desk: Desk) -> None:
     add(desk)
     with raw_server(lambda file: by_the_book(file, QUIT=b"421 bye")) as port:
-        assert turn(desk, smtp(f"smtp://127.0.0.1:{port}", sender="a@example.net")) == Sent(1, 0, "")
+        assert turn(desk, Smtp(f"smtp://127.0.0.1:{port}", sender="a@example.net")) == Sent(1, 0, "")
     assert amount("mail") == 0
 
 

@@ -15,7 +15,6 @@ from privacy_middleware.record.submissions import (
     Stored,
     Submission,
     add,
-    answer,
     find,
     find_one,
     masters,
@@ -449,7 +448,7 @@ def test_who_comes_again_after_the_purge_is_a_new_subject_under_a_new_key(store:
     assert before["lookup"] == after["lookup"]
 
 
-# --- finding, answering, audit ---------------------------------------------------------------------------------------------
+# --- finding, audit --------------------------------------------------------------------------------------------------------
 
 
 def test_submissions_are_found_by_day_form_and_purpose(store: Store, vault: Vault) -> None:
@@ -487,14 +486,6 @@ def test_a_submission_is_found_by_the_first_letters_of_its_identifier(store: Sto
 def test_what_begins_no_identifier_or_several_finds_none(prefix: str, store: Store, vault: Vault) -> None:
     put(store, vault, *(submission(id=bytes.fromhex(start) + new_id()[2:]) for start in ("ab00", "ab10", "c000")))
     assert find_one(store, prefix) is None
-
-
-def test_an_answered_submission_says_when(store: Store, vault: Vault) -> None:
-    one, _ = put(store, vault, submission(), submission())
-    with store.transaction():
-        answer(store, one, now=TIME + 5)
-    assert sorted(((stored.id, stored.answered) for stored in find(store, **EVER)), key=lambda pair: pair[1] or 0)[1] == (one.id, TIME + 5)
-    assert [stored.answered for stored in find(store, **EVER)].count(None) == 1
 
 
 def test_an_audit_entry_says_who_did_what_with_which(store: Store) -> None:

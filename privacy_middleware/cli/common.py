@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import PrivacyError, StoreError
 from ..privacy import Privacy
 from ..store.base import Store
 
@@ -83,6 +85,25 @@ def actor() -> str:
 def instant(milliseconds: int | None) -> str:
     """Write an instant (epoch milliseconds) in UTC; "" if there is none."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds") if milliseconds is not None else ""
+
+
+def text_of(given: str) -> str:
+    """Read a text that may stand in a file, or come by standard input."""
+    try:
+        text = sys.stdin.read() if given == "-" else Path(given[1:]).read_text(encoding="utf-8") if given.startswith("@") else given
+    except (OSError, ValueError) as error:
+        raise PrivacyError(f"{given[1:]} cannot be read ({type(error).__name__}); name a readable UTF-8 file") from None
+    return text.strip()
+
+
+def new_file(path: Path) -> Any:
+    """Make a file that only its owner can read; one that is there stays."""
+    try:
+        return open(path, "x", encoding="utf-8", newline="", opener=lambda name, flags: os.open(name, flags, 0o600))
+    except FileExistsError:
+        raise PrivacyError(f"{path} is there already; name a file that is not") from None
+    except OSError as error:
+        raise PrivacyError(f"{path} cannot be written ({error.strerror})") from None
 
 
 def print_table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:

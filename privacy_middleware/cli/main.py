@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import PrivacyError
-from . import access, audit, checks, keys, mails, migrate, requests, state, submissions, visits
+from . import access, audit, checks, disclose, keys, mails, migrate, newsletter, questionnaires, requests, state, submissions, visits
 from .common import printable
 
 
@@ -32,6 +32,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="privacy-middleware", description="Keep the promises of your privacy statement.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    for module in (state, visits, submissions, requests, mails, audit, checks, keys, access, migrate):
+    for module in (
+        state, visits, submissions, questionnaires, newsletter, disclose, requests, mails, audit, checks, keys, access, migrate,
+    ):  # fmt: skip
         module.add_commands(commands)
     return parser

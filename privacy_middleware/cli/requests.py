@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 from ..collect.treatment import in_words
@@ -19,7 +17,7 @@ from ..rights.office import Office
 from ..rights.requests import DAY, Particulars, Request
 from ..store import queries
 from ..store.base import Store
-from .common import actor, check_there, in_one_line, instant, open_store, open_to_read, print_table, printable
+from .common import actor, check_there, in_one_line, instant, open_store, open_to_read, print_table, printable, text_of
 
 SHORT_ID: Final = 10
 SOON_DAYS: Final = 7
@@ -154,7 +152,7 @@ def _print_particulars(request: Request, who: Particulars) -> None:
 
 
 def _approve(options: argparse.Namespace) -> int:
-    message = _text(options.message)
+    message = text_of(options.message)
     return _decide(options, lambda office, store, request: requests.approve(
         office, store, request, actor=actor(), answer=message, now=_now()))  # fmt: skip
 
@@ -238,19 +236,10 @@ def _find(store: Store, prefix: str) -> Request:
 
 
 def _reason(options: argparse.Namespace) -> str:
-    reason = _text(options.reason)
+    reason = text_of(options.reason)
     if not reason:
         raise PrivacyError("the reason is empty; the law asks for one, and the person reads it")
     return reason
-
-
-def _text(given: str) -> str:
-    """Read a text that may stand in a file, or come by standard input."""
-    try:
-        text = sys.stdin.read() if given == "-" else Path(given[1:]).read_text(encoding="utf-8") if given.startswith("@") else given
-    except (OSError, ValueError) as error:
-        raise PrivacyError(f"{given[1:]} cannot be read ({type(error).__name__}); name a readable UTF-8 file") from None
-    return text.strip()
 
 
 def _now() -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,12 +15,12 @@ from ..collect.treatment import Kept, in_words
 from ..collect.visitor import date_of, day_number
 from ..errors import PrivacyError, VaultError
 from ..privacy import Privacy
-from ..record.submissions import Stored, answer, find, find_one, is_restricted, lookup_of, read
-from ..rights import audit
+from ..record.submissions import Stored, find, find_one, is_restricted, lookup_of, may_be_opened, read
+from ..rights import answers, audit
 from ..spreadsheet import write_csv
 from ..statistics.forms import FormReport, form_reports
 from ..store.base import Store
-from .common import a_date, actor, instant, open_store, open_to_read, print_table, printable
+from .common import a_date, actor, instant, new_file, open_store, open_to_read, print_table, printable, text_of
 
 LAST_DAY: Final = 2**31
 SHORT_ID: Final = 10
@@ -54,9 +53,18 @@ def add_commands(commands: Any) -> None:
     export.add_argument("--format", choices=("csv", "json"), default="csv")
     export.add_argument("--output", type=Path, metavar="FILE", help="a new file (mode 0600) instead of standard output")
     export.set_defaults(command=_export)
-    answered = actions.add_parser("answer", help="note that submissions are answered")
+    queue = actions.add_parser("queue", help="list what was sent to be answered and is not closed, the oldest first")
+    queue.add_argument("--format", choices=("table", "json"), default="table")
+    queue.set_defaults(command=_queue)
+    answered = actions.add_parser("answer", help="answer by mail, or note that submissions are answered")
     answered.add_argument("ids", nargs="+", metavar="ID")
+    text = "what you write to the person; it is kept with the question. - reads it from standard input, @FILE from a file"
+    answered.add_argument("--message", default="", help=text)
+    answered.add_argument("--close", action="store_true", help="close it, too")
     answered.set_defaults(command=_answer)
+    closing = actions.add_parser("close", help="close what was sent to be answered: from today on its retention runs")
+    closing.add_argument("ids", nargs="+", metavar="ID")
+    closing.set_defaults(command=_close)
 
     forms = commands.add_parser("forms", help="show how often each form was seen, sent and accepted, and what was left out and why")
     _add_period(forms)
@@ -152,6 +160,12 @@ def _find_all(store: Store, ids: Sequence[str]) -> list[Stored]:
     restricted = [stored.id.hex()[:SHORT_ID] for stored in there if is_restricted(store, stored)]
     if restricted:
         raise PrivacyError(f"{', '.join(restricted)} may only be stored: so its person asked (`privacy-middleware requests list --all`)")
+    hidden = [stored.id.hex()[:SHORT_ID] for stored in there if not may_be_opened(store, stored)]
+    if hidden:
+        remedy = (
+            "answers to a questionnaire are shown question by question (`privacy-middleware questionnaires`), what visitors chose to nobody"
+        )
+        raise PrivacyError(f"{', '.join(hidden)} cannot be opened as one person's: {remedy}")
     return there
 
 
@@ -178,7 +192,8 @@ def _export(options: argparse.Namespace) -> int:
     store = open_store(privacy)
     try:
         matching = _find(privacy, store, options)
-        found = [stored for stored in matching if not is_restricted(store, stored)]
+        usable = [stored for stored in matching if not is_restricted(store, stored)]
+        found = [stored for stored in usable if may_be_opened(store, stored)]
         asked = " ".join(
             f"{n}={v}"
             for n, v in (("form", options.form), ("purpose", options.purpose), ("from", options.first), ("to", options.last))
@@ -189,35 +204,28 @@ def _export(options: argparse.Namespace) -> int:
         opened = [_open(privacy, store, stored) for stored in found]
     finally:
         store.close()
-    out = _new_file(options.output) if options.output else sys.stdout
+    out = new_file(options.output) if options.output else sys.stdout
     try:
         if options.format == "json":
             out.write(json.dumps([_as_json(one) for one in opened], indent=2, ensure_ascii=out.isatty()) + "\n")
         elif out.isatty():
-            text = io.StringIO()
-            _export_csv(text, opened)
-            out.write(printable(text.getvalue()))
+            buffer = io.StringIO()
+            _export_csv(buffer, opened)
+            out.write(printable(buffer.getvalue()))
         else:
             _export_csv(out, opened)
     finally:
         if options.output:
             out.close()
-    if len(found) < len(matching):
-        print(f"privacy-middleware: {len(matching) - len(found)} left out: their people asked to have them stored only", file=sys.stderr)
+    if len(usable) < len(matching):
+        print(f"privacy-middleware: {len(matching) - len(usable)} left out: their people asked to have them stored only", file=sys.stderr)
+    if len(found) < len(usable):
+        text = "answers without a name are shown question by question (`privacy-middleware questionnaires`)"
+        print(f"privacy-middleware: {len(usable) - len(found)} left out: {text}", file=sys.stderr)
     faults = sum(bool(one.fault) for one in opened)
     if faults:
         print(f"privacy-middleware: {faults} of {len(opened)} cannot be opened; see `privacy-middleware status`", file=sys.stderr)
     return 1 if faults else 0
-
-
-def _new_file(path: Path) -> Any:
-    """Make a file that only its owner can read; one that is there stays."""
-    try:
-        return open(path, "x", encoding="utf-8", newline="", opener=lambda name, flags: os.open(name, flags, 0o600))
-    except FileExistsError:
-        raise PrivacyError(f"{path} is there already; name a file that is not") from None
-    except OSError as error:
-        raise PrivacyError(f"{path} cannot be written ({error.strerror})") from None
 
 
 def _as_json(one: Opened) -> dict[str, Any]:
@@ -243,16 +251,65 @@ def _export_csv(out: Any, opened: Sequence[Opened]) -> None:
 
 def _answer(options: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
+    if options.message:
+        return _mail(privacy, options)
     store = open_store(privacy)
     try:
         found = _find_all(store, options.ids)
         with store.transaction():
             for stored in found:
-                answer(store, stored, now=_now())
+                answers.note_answered(privacy.office, store, stored, now=_now())
             _note(store, "answer", found)
+            for stored in found if options.close else ():
+                answers.close(privacy.office, store, stored, actor=actor(), now=_now())
     finally:
         store.close()
     print(f"{len(found)} noted as answered")
+    return 0
+
+
+def _mail(privacy: Privacy, options: argparse.Namespace) -> int:
+    text = text_of(options.message)
+    if len(options.ids) != 1:
+        raise PrivacyError("an answer goes to one person; name one submission")
+    store = open_store(privacy)
+    try:
+        [stored] = _find_all(store, options.ids)
+        with store.transaction():
+            answers.send(privacy.office, store, stored, text, actor=actor(), now=_now(), close_it=options.close)
+    finally:
+        store.close()
+    print("the answer is kept, and waits to be sent: the running app does that" + ("; closed" if options.close else ""))
+    return 0
+
+
+def _close(options: argparse.Namespace) -> int:
+    privacy = Privacy.from_sources()
+    store = open_store(privacy)
+    try:
+        found = _find_all(store, options.ids)
+        with store.transaction():
+            for stored in found:
+                answers.close(privacy.office, store, stored, actor=actor(), now=_now())
+    finally:
+        store.close()
+    print(f"{len(found)} closed")
+    return 0
+
+
+def _queue(options: argparse.Namespace) -> int:
+    store = open_to_read(Privacy.from_sources())
+    try:
+        found = answers.queue(store) if store.has_table("reply") else []
+    finally:
+        store.close()
+    rows = [{name: _facts(stored)[name] for name in ("id", "date", "form", "answered", "kept_until")} for stored in found]
+    if options.format == "json":
+        print(json.dumps(rows, indent=2))
+    elif rows:
+        print_table([{**row, "id": row["id"][:SHORT_ID]} for row in rows], list(rows[0]))
+    else:
+        print("nothing waits for an answer")
     return 0
 
 

@@ -17,6 +17,10 @@ COOKIE: Final = "privacy-choice"
 SECURE_COOKIE: Final = "__Host-" + COOKIE
 REFUSED: Final = "refuse"
 ALLOWED: Final = "allow"
+PREFERENCES: Final = "privacy-preferences"
+SECURE_PREFERENCES: Final = "__Host-" + PREFERENCES
+OUR_COOKIES: Final = b"privacy-"
+"""What the names of both cookies have in them."""
 LIFETIME_DAYS: Final = 390
 """Under 13 months, the longest that the CNIL allows a choice to be kept without asking again."""
 
@@ -86,6 +90,26 @@ def choice_cookie(choice: str, *, version: str, secure: bool) -> str:
 def stale_cookie() -> str:
     """Return the Set-Cookie value that removes a choice made over plain http, once another is made over https."""
     return f"{COOKIE}=; Max-Age=0; Path=/; SameSite=Lax; HttpOnly"
+
+
+def preferences_cookie(headers: Headers, *, secure: bool) -> str:
+    """Return the value of the cookie of personalised content, not checked; "" if there is none.
+
+    Over https, only the one that no other host of the domain can plant.
+    """
+    name = (SECURE_PREFERENCES if secure else PREFERENCES).encode()
+    for header, value in headers:
+        for pair in value.split(b";") if header == b"cookie" else ():
+            key, _, kept = pair.strip().partition(b"=")
+            if key == name:
+                return kept.strip(b'"').decode("latin-1")
+    return ""
+
+
+def set_preferences_cookie(value: str, *, days: int, secure: bool) -> str:
+    """Return the Set-Cookie value that keeps, or with 0 days removes, the cookie of personalised content."""
+    attributes = f"; Max-Age={min(days, LIFETIME_DAYS) * 86400}; Path=/; SameSite=Lax; HttpOnly"
+    return f"{SECURE_PREFERENCES}={value}{attributes}; Secure" if secure else f"{PREFERENCES}={value}{attributes}"
 
 
 def _values(header: bytes) -> list[bytes]:

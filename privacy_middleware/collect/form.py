@@ -412,7 +412,7 @@ class FormIndex:
     """Finds the declared form of a request by its method and path."""
 
     def __init__(self, forms: Iterable[Form]) -> None:
-        self.forms = tuple(forms)
+        self.forms = tuple(form for form in forms if form.path)
         self.methods = frozenset(form.method for form in self.forms)
         """Of a request with another method nothing needs to be looked at."""
         self._sent_to = _Places((form.method, form.path, form) for form in self.forms)

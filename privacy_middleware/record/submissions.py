@@ -16,8 +16,8 @@ import msgspec
 
 from ..collect.treatment import Kept
 from ..errors import KeyMissing, VaultError
-from ..forms import Form
-from ..store import queries
+from ..forms import PERSONALISED, QUESTIONNAIRE, Form
+from ..store import queries, service_queries
 from ..store.base import Store
 from ..vault import KEY_BYTES, Vault, Wrapped, blind_index, new_key, seal, unseal
 
@@ -71,6 +71,8 @@ class Stored(NamedTuple):
     visitor: int | None
     answered: int | None
     time: bytes | None
+    closed: int | None
+    runs_from: int | None
 
 
 def new_id() -> bytes:
@@ -94,12 +96,22 @@ def root_key(store: Store, vault: Vault) -> bytes:
     Raises:
         KeyMissing: if it is sealed under a secret key that is not given.
     """
-    rows = store.rows(queries.VAULT_KEY, name=ROOT)
-    if rows:
-        return vault.unwrap(Wrapped(rows[0]["master"], rows[0]["sealed"]), _vault_place(ROOT))
+    known = known_root_key(store, vault)
+    if known is not None:
+        return known
     key = new_key()
     _keep_root(store, vault, key)
     return key
+
+
+def known_root_key(store: Store, vault: Vault) -> bytes | None:
+    """Return the key of the blind index and of keyed hashes; None as long as there is none.
+
+    Raises:
+        KeyMissing: as `root_key`.
+    """
+    rows = store.rows(queries.VAULT_KEY, name=ROOT)
+    return vault.unwrap(Wrapped(rows[0]["master"], rows[0]["sealed"]), _vault_place(ROOT)) if rows else None
 
 
 def _keep_root(store: Store, vault: Vault, key: bytes) -> None:
@@ -219,8 +231,21 @@ def change_field(store: Store, vault: Vault, stored: Stored, *, name: str, value
     store.execute(queries.SET_FIELD, submission=stored.id, name=name, value=sealed)
 
 
+def may_be_opened(store: Store, stored: Stored) -> bool:
+    """Tell whether somebody may look at a submission as one person's.
+
+    Answers to a questionnaire without a name are shown question by question, and what visitors chose to be shown to nobody.
+    """
+    if stored.purpose == PERSONALISED:
+        return False
+    return stored.purpose != QUESTIONNAIRE or lookup_of(store, stored) is not None
+
+
 def delete(store: Store, id_: bytes) -> None:
-    """Delete a submission with its fields, in a transaction of the caller's."""
+    """Delete a submission with its fields, our answers, and what was agreed to with it, in a transaction of the caller's."""
+    store.execute(service_queries.PURGE_REPLIES, id=id_)
+    store.execute(service_queries.PURGE_DELIVERIES_OF, id=id_)
+    store.execute(service_queries.PURGE_CONSENTS_OF, id=id_)
     store.execute(queries.PURGE_FIELDS, id=id_)
     store.execute(queries.PURGE_SUBMISSION, id=id_)
 
@@ -249,11 +274,6 @@ def read(store: Store, vault: Vault, stored: Stored) -> tuple[int | None, dict[s
         row["name"]: msgspec.json.decode(unseal(key, row["value"], _field_place(stored.id, row["name"])))
         for row in store.rows(queries.FIELDS, submission=stored.id)
     }
-
-
-def answer(store: Store, stored: Stored, *, now: int) -> None:
-    """Note that a submission is answered, in a transaction of the caller's."""
-    store.execute(queries.ANSWER, id=stored.id, now=now)
 
 
 def purge(store: Store, forms: Sequence[Form], *, today: int, most: int = _A_TURN) -> int:

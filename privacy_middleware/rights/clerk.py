@@ -12,11 +12,12 @@ from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
 from ..errors import StoreError, VaultError
+from ..forms import AUDIT_DAYS
 from ..record.purge import LONGEST_JUMP_DAYS
 from ..settings import REQUEST_DAYS
-from ..store import queries
+from ..store import queries, service_queries
 from ..store.base import Store
-from . import audit, erasure, limits, links, mails, outbox, requests
+from . import audit, consents, erasure, limits, links, mails, newsletter, notices, outbox, requests
 from .correction import apply
 from .deadlines import REMIND_DAYS
 from .erasure import SourcesFailed
@@ -59,7 +60,12 @@ class Clerk(OfficeWorker):
             unproven=now - UNPROVEN_DAYS * DAY,
             hour=now // limits.HOUR - limits.HOURS,
         )
-        return bool(due[0]["duty"])
+        return bool(due[0]["duty"]) or self._is_service_due(store, now)
+
+    def _is_service_due(self, store: Store, now: int) -> bool:
+        periods = {"disclosed": now - AUDIT_DAYS * DAY, "delivered": now - newsletter.KEPT_DAYS * DAY}
+        found = store.rows(service_queries.ANY_SERVICE, now=now, can_ask=self.office.can_ask, **periods)
+        return bool(found[0]["duty"])
 
     def hurry(self) -> Future[None]:
         """Have it look at once; the future is done when what was due is done."""
@@ -135,7 +141,11 @@ class Clerk(OfficeWorker):
             outbox.drop_expired(self.office, store, now=now)
             with store.transaction():
                 store.execute(queries.PURGE_ATTEMPTS, before=now // limits.HOUR - limits.HOURS, after=now // limits.HOUR)
+                self._checkpoint_due |= bool(consents.lapse(store, now=now))
+                notices.purge(store, now=now)
+                newsletter.purge(store, now=now)
         self._ask_for_proofs(store)
+        consents.ask_new(self.office, store, now=now)
         may_call_off = has_jumped and self.office.settings.erasure_delay  # their time is not over, if the clock is wrong
         for row in store.rows(queries.REQUESTS_TO_DO, now=now, most=MOST_A_TURN) if not may_call_off else ():
             self._begin_job()
@@ -143,6 +153,11 @@ class Clerk(OfficeWorker):
             if request.state == "confirmed" and self._has_lease(store):
                 self._do_request(store, request)
         self._remind(store)
+        notices.deliver(self.office, store, now=now, may_go=self._may_go_on)
+
+    def _may_go_on(self) -> bool:
+        self._begin_job()
+        return not self._closing and self._has_lease(self.store)
 
     def _has_clock_jumped(self, store: Store, now: int) -> bool:
         """A wrong clock must not delete."""
@@ -191,7 +206,7 @@ class Clerk(OfficeWorker):
             about = f"{request.kind} {request.id.hex()}: {', '.join(places)}"
             audit.note(store, now=now, actor=audit.SYSTEM, action="request failed", about=about, subject=request.lookup)
             if not request.tries:
-                requests.tell_owner(self.office, store, mails.trouble(self.office, request.kind, request.id, places=places), now=now)
+                outbox.tell_owner(self.office, store, mails.trouble(self.office, request.kind, request.id, places=places), now=now)
 
     def _remind(self, store: Store) -> None:
         now = self._now()
@@ -202,4 +217,4 @@ class Clerk(OfficeWorker):
                 with store.transaction():
                     store.execute(queries.SET_REMINDED, id=request.id, reminded=stage)
                     mail = mails.reminder(self.office, request.kind, request.id, due=request.due)
-                    requests.tell_owner(self.office, store, mail, now=now)
+                    outbox.tell_owner(self.office, store, mail, now=now)

@@ -20,10 +20,11 @@ from ..record.submissions import Stored, find_one
 from ..sources import Change
 from ..store import queries
 from ..store.base import Store
-from . import audit, mails, outbox
-from .erasure import SourcesFailed, take_in_spool
+from . import audit, mails, notices, outbox
+from .erasure import SourcesFailed, take_in_spool, to_be_told_by_owner
 from .office import Office, call, place_of
-from .requests import Edit, Particulars, Request, close, get, particulars, seal, tell_owner, without_values
+from .outbox import tell_owner
+from .requests import Edit, Particulars, Request, close, get, particulars, seal, without_values
 
 logger = logging.getLogger("privacy_middleware")
 EDITABLE: Final = ("keep", "redact", "choice", "bucket", "domain", "region")
@@ -115,12 +116,24 @@ def apply(office: Office, store: Store, request: Request, *, now: int) -> Reques
         for edit in who.edits:
             _change(office, store, edit)
         store.execute(queries.FORGET_EXPORTS, lookup=request.lookup)  # what sources said before
-        told = [recipient.name for recipient in office.declaration.recipients]
-        outbox.add(store, office.vault(), mails.fulfilled(office, request, who, told=told), now=now, request=request.id)
-        if told:
-            tell_owner(office, store, mails.tell_recipients(office, "correction", who, names=told), now=now)
+        by_owner, told = to_be_told_by_owner(office), _told_of_correction(office, store, request, who, now=now)
+        mail = mails.fulfilled(office, request, who, told=[*by_owner, *told])
+        outbox.add(store, office.vault(), mail, now=now, request=request.id)
+        if by_owner:
+            tell_owner(office, store, mails.tell_recipients(office, "correction", who, names=by_owner), now=now)
         seal(office, store, request, without_values(who))
         return close(store, request, "fulfilled", actor=audit.SYSTEM, now=now)
+
+
+def _told_of_correction(office: Office, store: Store, request: Request, who: Particulars, *, now: int) -> list[str]:
+    """Queue the new values for those who got the old ones, in a transaction of the caller's; returns their names."""
+    subject = submissions.subject_of(store, request.lookup) if request.lookup else None
+    new: dict[str, list[Kept]] = {}
+    for edit in who.edits:
+        stored = find_one(store, edit.submission.hex())
+        if stored is not None:
+            new[edit.field] = submissions.read(store, office.vault(), stored)[1].get(edit.field, [])
+    return notices.tell(office, store, subject, "correction", now=now, changes=new) if subject and new else []
 
 
 def _tell_sources(office: Office, store: Store, request: Request, who: Particulars, *, now: int) -> None:

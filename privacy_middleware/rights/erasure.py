@@ -19,12 +19,13 @@ from ..record import submissions
 from ..record.intake import absorb
 from ..record.submissions import Stored, root_key
 from ..sources import DataSource, Erased, Kept
-from ..store import queries
+from ..store import queries, service_queries
 from ..store.base import Store
 from ..vault import blind_index, normalise_email
-from . import audit, limits, mails, outbox
+from . import audit, consents, limits, mails, notices, outbox
 from .office import Office, call, place_of
-from .requests import Particulars, Request, close, detach, get, of_person, open_request, particulars, tell_owner
+from .outbox import tell_owner
+from .requests import Particulars, Request, close, detach, get, of_person, open_request, particulars
 
 logger = logging.getLogger("privacy_middleware")
 Outcome = Erased | Kept
@@ -137,6 +138,7 @@ def _erase_here(office: Office, store: Store, request: Request, who: Particulars
     lookup, subject = request.lookup, submissions.subject_of(store, request.lookup)
     found = submissions.of_subject(store, subject) if subject else []
     others = [other for other in of_person(store, lookup) if other.id != request.id]
+    told = _told_of_erasure(office, store, subject, now=now)
     _erase_subject(store, subject, found, now=now)
     for other in others:
         _end_other(store, other, now=now)
@@ -146,15 +148,32 @@ def _erase_here(office: Office, store: Store, request: Request, who: Particulars
     left = _left(store, lookup, subject, found, [request, *others])
     if left:
         raise StoreError(f"{left} rows were left after an erasure; nothing of it was done, and it is tried again")
-    told = [recipient.name for recipient in office.declaration.recipients]
-    outbox.add(store, office.vault(), mails.receipt(office, who, submissions=len(found), outcomes=outcomes, told=told), now=now)
-    if told:
-        tell_owner(office, store, mails.tell_recipients(office, "erasure", who, names=told), now=now)
+    by_owner = to_be_told_by_owner(office)
+    receipt = mails.receipt(office, who, submissions=len(found), outcomes=outcomes, told=[*by_owner, *told])
+    outbox.add(store, office.vault(), receipt, now=now)
+    if by_owner:
+        tell_owner(office, store, mails.tell_recipients(office, "erasure", who, names=by_owner), now=now)
     return get(store, request.id)
 
 
+def to_be_told_by_owner(office: Office) -> list[str]:
+    """Return the names of recipients of which this software does not know whose data they got."""
+    return [recipient.name for recipient in office.declaration.recipients if not recipient.fields]
+
+
+def _told_of_erasure(office: Office, store: Store, subject: bytes | None, *, now: int) -> list[str]:
+    """Queue the notices to those who got data of a person, and forget whose data that were, in a transaction of the caller's."""
+    if subject is None:
+        return []
+    told = notices.tell(office, store, subject, "erasure", now=now)
+    store.execute(service_queries.FORGET_WHO, subject=subject)
+    return told
+
+
 def _erase_subject(store: Store, subject: bytes | None, found: Sequence[Stored], *, now: int) -> None:
-    """Delete submissions with the hits that are tied to them, and destroy the key."""
+    """Delete what was agreed to, submissions with the hits that are tied to them, and destroy the key."""
+    if subject is not None:
+        consents.erase(store, subject)
     _erase_submissions(store, found, now=now)
     if subject is not None:
         store.execute(queries.DELETE_SUBJECT, id=subject)
@@ -255,7 +274,7 @@ def replay(office: Office, store: Store, *, actor: str, now: int) -> Replayed:
             left_to_app += 1
             continue
         with store.transaction():
-            amount, email = _erase_older(office, store, lookup, instant)
+            amount, email = _erase_older(office, store, lookup, instant, now=now)
             for other in of_person(store, lookup):
                 if other.created <= instant:
                     email = email or _email_of(office, store, other)
@@ -272,14 +291,16 @@ def replay(office: Office, store: Store, *, actor: str, now: int) -> Replayed:
     return Replayed(people, erased, left_to_app, unknown)
 
 
-def _erase_older(office: Office, store: Store, lookup: bytes, instant: int) -> tuple[int, str]:
+def _erase_older(office: Office, store: Store, lookup: bytes, instant: int, *, now: int) -> tuple[int, str]:
     """Delete what a person had sent before an instant; returns how many submissions, and the address if one of them told it."""
     subject = submissions.subject_of(store, lookup)
     found = submissions.of_subject(store, subject) if subject else []
     older = [(stored, values) for stored, time, values in _opened(office, store, found) if time is None or time <= instant]
     if len(older) == len(found):
+        _told_of_erasure(office, store, subject, now=now)
         _erase_subject(store, subject, found, now=instant)
     else:
+        consents.erase(store, subject or b"", until=instant)
         _erase_submissions(store, [stored for stored, _ in older], now=instant)
     texts = (str(value) for _, values in older for kept in values.values() for value in kept)
     root = root_key(store, office.vault())

@@ -30,10 +30,13 @@ def network_of(address: str) -> str:
     return truncate(address).hex() if is_public else ""
 
 
-def seconds_to_wait(store: Store, root: bytes, limits: Mapping[str, int], *, email: str, address: str, now: int) -> int:
-    """Count a request, in a transaction of the caller's; 0, or after how many seconds to come again if it is one too many."""
+def seconds_to_wait(store: Store, root: bytes, limits: Mapping[str, int], *, email: str, address: str, now: int, what: str = "") -> int:
+    """Count a request, in a transaction of the caller's; 0, or after how many seconds to come again if it is one too many.
+
+    `what` is counted apart from what is called otherwise.
+    """
     counted = {"address": _mailbox(email) if email else "", "network": network_of(address), "all": "all"}
-    buckets = {name: _bucket(root, name, value) for name, value in counted.items() if value}
+    buckets = {name: _bucket(root, what + name, value) for name, value in counted.items() if value}
     hour = now // HOUR
     waits = [_wait(store, bucket, most=limits[name], now=now) for name, bucket in buckets.items()]
     if not any(waits):
@@ -44,7 +47,8 @@ def seconds_to_wait(store: Store, root: bytes, limits: Mapping[str, int], *, ema
 
 def forget(store: Store, root: bytes, email: str) -> None:
     """Forget how often an address was used, in a transaction of the caller's."""
-    store.execute(queries.FORGET_ATTEMPTS, bucket=_bucket(root, "address", _mailbox(email)))
+    for name in ("address", "sign-up address"):
+        store.execute(queries.FORGET_ATTEMPTS, bucket=_bucket(root, name, _mailbox(email)))
 
 
 def _wait(store: Store, bucket: bytes, *, most: int, now: int) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+import msgspec
 
 from ..language import N_, Language
 from ..mail import Mail
@@ -14,6 +16,30 @@ from ..sources import Erased, Kept
 if TYPE_CHECKING:
     from .office import Office
     from .requests import Particulars, Request
+
+
+class Addressee(Protocol):
+    """Somebody who is written to, in a language."""
+
+    @property
+    def email(self) -> str:
+        """Their address."""
+
+    @property
+    def language(self) -> str:
+        """Its code."""
+
+
+class Reader(NamedTuple):
+    """Somebody who is written to, and has made no request."""
+
+    email: str
+    language: str
+
+    def __repr__(self) -> str:
+        """Without the address: it may end up in a log or a traceback."""
+        return "Reader()"
+
 
 NAMES: Final = {
     "overview": N_("overview"),
@@ -55,10 +81,20 @@ COMPLAIN: Final = N_(
 )
 
 
+NOTICES: Final = {
+    "erasure": N_("their data are to be erased"),
+    "correction": N_("their data were corrected"),
+    "withdrawal": N_("they withdrew their consent"),
+    "restriction": N_("their data may only be stored"),
+    "end of restriction": N_("their data may be used again"),
+}
 TO_PERSON: Final = (
     N_("confirm"), N_("received"), N_("ready"), N_("fulfilled"), N_("receipt"), N_("refused"), N_("extended"), N_("lifted"),
+    N_("answer"), N_("sign_up"), N_("already"),
 )  # fmt: skip
 """The kinds of mail that go to people; the others go to the owner."""
+ONLY_LINKS: Final = ("confirm", "sign_up", "already")
+"""Those of them that nobody misses who did not ask for them: of these the owner is not told if they are lost."""
 
 
 class Link(str):
@@ -170,6 +206,58 @@ def lifted(office: Office, __: Request, who: Particulars) -> Mail:
                       _("You asked us to store your data only, and not to use them. That has come to an end."), _(COMPLAIN))  # fmt: skip
 
 
+def answer(office: Office, email: str, text: str) -> Mail:
+    """Send the owner's answer to a question."""
+    who = Reader(email, office.settings.language)
+    _ = _of(office, who)
+    on = _("If you would like to go on with this, reply to this mail.") if office.owner else ""
+    mail = _to_person(office, "answer", who, _("Our answer"), text, on)
+    return msgspec.structs.replace(mail, headers={"Reply-To": office.owner} if office.owner else {}, automatic=False)
+
+
+def sign_up(office: Office, email: str, link: str) -> Mail:
+    """Ask somebody whether it was them who asked for the newsletter."""
+    who = Reader(email, office.settings.language)
+    _ = _of(office, who)
+    return _to_person(
+        office,
+        "sign_up",
+        who,
+        _("Please confirm: our newsletter"),
+        _("Somebody, we hope you, asked for our newsletter at %(site)s, and gave this e-mail address.", site=_.own(office.site)),
+        _("If it was you, please open this page and press the button there. The link holds for seven days."),
+        Link(link),
+        _("If it was not you, you need not do anything: without the button you get no newsletter, and we delete your address."),
+    )
+
+
+def already(office: Office, who: Addressee, link: str) -> Mail:
+    """Tell somebody who asks for the newsletter again that they get it already."""
+    _ = _of(office, who)
+    return _to_person(
+        office,
+        "already",
+        who,
+        _("You get our newsletter already"),
+        _("Somebody, we hope you, asked for our newsletter at %(site)s, and gave this e-mail address.", site=_.own(office.site)),
+        _("You get it already, and need not do anything. On this page you can stop it:"),
+        Link(link),
+    )
+
+
+def issue(office: Office, who: Addressee, link: str, *, subject: str, text: str, html: str) -> Mail:
+    """Write a newsletter to one person; `text` is Markdown, `html` the same rendered. The link stops it (RFC 2369, RFC 8058)."""
+    _ = _of(office, who)
+    why = _("You get this because you asked for the newsletter of %(site)s. On this page you can stop it:", site=_.own(office.site))
+    end = [why, Link(link), *_about_data(office, _)]
+    plain = "\n\n".join((text.strip(), "-- ", *end)) + "\n"
+    page = _page(_.code, subject, f"{html}<hr>{_html(end)}")
+    headers = {"List-Unsubscribe": f"<{link}>", "Precedence": "bulk"}
+    if link.startswith("https:"):
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    return Mail("issue", who.email, " ".join(subject.split()), plain, page, _.code, headers=headers)
+
+
 def _told(_: Language, names: Sequence[str]) -> str:
     return _("We also tell those who got data from us: %(names)s.", names=", ".join(map(_.own, names))) if names else ""
 
@@ -276,6 +364,43 @@ def lost(office: Office, kind: str, id_: bytes | None) -> Mail:
     )
 
 
+def pass_on(office: Office, recipient: str, kind: str, id_: bytes, *, entry: str) -> Mail:
+    """Ask the owner to tell a recipient without a webhook (GDPR art. 19); the mail names the entry, and nobody."""
+    _ = _of_owner(office)
+    return _to_owner(
+        office,
+        "pass_on",
+        _("Please tell %(name)s: %(kind)s", name=_.own(recipient), kind=_(NOTICES[kind])),
+        _(
+            "%(name)s got data of somebody from you, under the entry %(entry)s. It must be told now: %(kind)s (GDPR art. 19).",
+            name=_.own(recipient),
+            entry=entry,
+            kind=_(NOTICES[kind]),
+        ),
+        *_notice_commands(_, id_),
+    )
+
+
+def not_told(office: Office, recipient: str, kind: str, id_: bytes, *, fault: str) -> Mail:
+    """Tell the owner that a recipient's webhook does not take a notice."""
+    _ = _of_owner(office)
+    return _to_owner(
+        office,
+        "not_told",
+        _("%(name)s could not be told: %(kind)s", name=_.own(recipient), kind=_(NOTICES[kind])),
+        _("It is tried again by itself. What failed: %(places)s. See the app's log.", places=fault),
+        *_notice_commands(_, id_),
+    )
+
+
+def _notice_commands(_: Language, id_: bytes) -> tuple[str, ...]:
+    number = id_.hex()[:10]
+    return (
+        _("See what it is about with: %(command)s", command=f"privacy-middleware recipients show {number}"),
+        _("When they know, note it with: %(command)s", command=f'privacy-middleware recipients received {number} --proof "…"'),
+    )
+
+
 def tell_recipients(office: Office, kind: str, who: Particulars, *, names: Sequence[str]) -> Mail:
     """Ask the owner to pass on a correction or erasure to those who got data (GDPR art. 19). Without the address they could not."""
     _ = _of_owner(office)
@@ -302,14 +427,20 @@ def _to_owner(office: Office, kind: str, subject: str, *paragraphs: str) -> Mail
     return _write(kind, office.owner, f"{subject} ({_.own(office.site)})", _.code, paragraphs)
 
 
-def _to_person(office: Office, kind: str, who: Particulars, subject: str, *paragraphs: str) -> Mail:
-    page = office.page("")
+def _to_person(office: Office, kind: str, who: Addressee, subject: str, *paragraphs: str) -> Mail:
     _ = _of(office, who)
-    end = [_("%(site)s, privacy statement:", site=_.own(office.site)), Link(page)] if page else [_.own(office.site)]
-    return _write(kind, who.email, f"{subject} ({_.own(office.site)})", _.code, [*paragraphs, *end])
+    return _write(kind, who.email, f"{subject} ({_.own(office.site)})", _.code, [*paragraphs, *_about_data(office, _)])
 
 
-def _of(office: Office, who: Particulars) -> Language:
+def _about_data(office: Office, _: Language) -> list[str]:
+    """The end of every mail to a person: whose it is, and where to see what is held of them."""
+    page = office.page("requests/")
+    return (
+        [_("%(site)s. See, correct or erase what we have of you:", site=_.own(office.site)), Link(page)] if page else [_.own(office.site)]
+    )
+
+
+def _of(office: Office, who: Addressee) -> Language:
     """The language of a person is that of their request."""
     return office.languages.get(who.language)
 
@@ -320,11 +451,17 @@ def _of_owner(office: Office) -> Language:
 
 def _write(kind: str, to: str, subject: str, language: str, paragraphs: Sequence[str]) -> Mail:
     there = [paragraph for paragraph in paragraphs if paragraph]
-    html = "".join(f'<p><a href="{escape(p)}">{escape(p)}</a></p>' if isinstance(p, Link) else f"<p>{_lines(p)}</p>" for p in there)
-    page = (
+    return Mail(kind, to, " ".join(subject.split()), "\n\n".join(there) + "\n", _page(language, subject, _html(there)), language)
+
+
+def _html(paragraphs: Sequence[str]) -> str:
+    return "".join(f'<p><a href="{escape(p)}">{escape(p)}</a></p>' if isinstance(p, Link) else f"<p>{_lines(p)}</p>" for p in paragraphs)
+
+
+def _page(language: str, subject: str, html: str) -> str:
+    return (
         f'<!doctype html><html lang="{escape(language)}"><meta charset="utf-8"><title>{escape(subject)}</title><body>{html}</body></html>'
     )
-    return Mail(kind, to, " ".join(subject.split()), "\n\n".join(there) + "\n", page, language)
 
 
 def _lines(text: str) -> str:

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..declaration import Declaration
+from ..declaration import Declaration, Recipient
+from ..errors import PrivacyError
 from ..language import N_, Language, Languages
 from ..mail import Send, ascii_address
 from ..record.spool import Spool
@@ -20,6 +21,7 @@ from ..sources import DataSource
 from ..statement.facts import Facts
 from ..statement.section import Section
 from ..vault import Vault
+from ..webhook import Hook
 
 
 class Office(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,19 @@ class Office(msgspec.Struct, frozen=True, kw_only=True):
     def page(self, place: str) -> str:
         """Return the address of a page without a token, as `link`."""
         return f"{self.settings.base_url}{self.settings.path}/{place}" if self.settings.base_url else ""
+
+    def hook(self, recipient: Recipient) -> Hook:
+        """Return the webhook of a recipient.
+
+        Raises:
+            PrivacyError: if it has none, or the secret to sign with is not set.
+        """
+        secret = self.settings.webhook_secrets.get(recipient.slug)
+        if not recipient.webhook or secret is None:
+            raise PrivacyError(
+                f"{recipient.name} needs a webhook in privacy.toml, and its secret: PRIVACY_WEBHOOK_SECRETS={recipient.slug}=whsec_…"
+            )
+        return Hook(recipient.webhook, secret, self.settings.webhook_inside)
 
     def message_id(self, id_: bytes) -> str:
         """Return what identifies a mail, on the domain that it is from."""

@@ -47,6 +47,12 @@ def add(store: Store, vault: Vault, mail: Mail, *, now: int, request: bytes | No
     store.execute(queries.ADD_MAIL, id=id_, request=request, subject=subject, kind=mail.kind, due=now, expires=now + life, sealed=sealed)
 
 
+def tell_owner(office: Office, store: Store, mail: Mail, *, now: int) -> None:
+    """Queue a mail to the owner, if anybody is named, in a transaction of the caller's."""
+    if mail.to:
+        add(store, office.vault(), mail, now=now)
+
+
 def read(store: Store, vault: Vault, waiting: Waiting) -> Mail:
     """Open a mail.
 
@@ -122,7 +128,7 @@ def _lose(office: Office, store: Store, waiting: Waiting, *, now: int) -> None:
     """Give a mail up. The owner is told, unless it is only a link that nobody used, or is for the owner."""
     with store.transaction():
         remove(store, waiting.id, waiting.subject)
-        if waiting.kind in mails.TO_PERSON and waiting.kind != "confirm":
+        if waiting.kind in mails.TO_PERSON and waiting.kind not in mails.ONLY_LINKS:
             request = waiting.request.hex() if waiting.request else ""
             audit.note(store, now=now, actor=audit.SYSTEM, action="mail lost", about=f"{waiting.kind} {request}".strip())
             if office.owner:

@@ -24,7 +24,7 @@ from ..statement.facts import Facts
 from ..statement.versions import facts_by_name
 from ..store import queries
 from ..store.base import Store
-from . import audit
+from . import answers, audit, consents, disclosures
 from .erasure import take_in_spool
 from .office import Office, call, place_of
 from .requests import Particulars, Request, of_person, particulars
@@ -35,7 +35,9 @@ Row = dict[str, Any]
 _DEEDS: Final = {
     "show": N_("we opened what you sent"),
     "export": N_("we opened what you sent, with that of others (export)"),
-    "answer": N_("we noted that it is answered"),
+    "answer": N_("we answered it, or noted that it is answered"),
+    "close": N_("we noted that it is done with"),
+    "consent withdrawn": N_("we ended a consent"),
     "show request": N_("we opened your request"),
     "show mail": N_("we opened a mail to you"),
     "link by hand": N_("we made a link for you"),
@@ -125,7 +127,9 @@ def _own_parts(office: Office, store: Store, request: Request) -> list[Part]:
     subject = submissions.subject_of(store, lookup)
     found = submissions.of_subject(store, subject) if subject else []
     opened = [(stored, *submissions.read(store, office.vault(), stored)) for stored in found]
-    sent = [_submission_row(office, stored, when, values) for stored, when, values in opened]
+    sent = [_submission_row(office, stored, when, values) | _answers(office, store, stored) for stored, when, values in opened]
+    agreed = list(consents.rows_of(office, store, subject, lambda instant: _instant(instant, zone))) if subject else []
+    given = [{"time": _instant(made, zone), **row} for made, row in disclosures.rows_of(office, store, subject)] if subject else []
     visits = [row for stored, when, _ in opened for row in _visit_rows(store, stored, when, zone)]
     asked = [_request_row(one, zone) for one in of_person(store, lookup)]
     named = [stored.id.hex() for stored in found] or [lookup.hex()]
@@ -134,7 +138,8 @@ def _own_parts(office: Office, store: Store, request: Request) -> list[Part]:
     seen = [{"time": _instant(row["time"], zone), "what": _DEEDS.get(row["action"], row["action"])} for row in ours]
     return [
         Part("submissions", N_("What you sent with forms"), tuple(sent)),
-        Part("permissions", N_("What you gave permission for"), tuple(_permissions(sent))),
+        Part("permissions", N_("What you gave permission for"), (*agreed, *_permissions(sent, agreed))),
+        Part("disclosures", N_("Who got data of you from us"), tuple(given)),
         Part("visits", N_("Visits tied to what you sent"), tuple(visits)),
         Part("requests", N_("Your requests and objections"), tuple(asked)),
         Part("accesses", N_("When one of us opened, changed or decided on them"), tuple(seen)),
@@ -170,13 +175,24 @@ def _labelled(form: Form | None, values: Mapping[str, list[Kept]]) -> Iterator[t
         yield f"{labels[name]} ({name})" if is_shared else labels[name], kept
 
 
-def _permissions(sent: Sequence[Row]) -> list[Row]:
-    """What was sent on the basis of consent (GDPR art. 6(1)(a)): when, for what, and under which version of the statement."""
+def _permissions(sent: Sequence[Row], agreed: Sequence[Row]) -> list[Row]:
+    """What was sent on the basis of consent (GDPR art. 6(1)(a)): when, for what, and under which version of the statement.
+
+    Where the consent is kept by itself, that tells more.
+    """
+    told = {row["purpose"] for row in agreed}
     return [
-        {"date": row["date"], "purpose": row["purpose"], "form": row["form"], "statement": row["statement"]}
+        {"date": row["date"], "purpose": row["purpose"], "form": row["form"], "words": "", "given": "", "withdrawn": "",
+         "statement": row["statement"]}
         for row in sent
-        if "consent" in row["legal_basis"].lower()
-    ]
+        if "consent" in row["legal_basis"].lower() and row["purpose"] not in told
+    ]  # fmt: skip
+
+
+def _answers(office: Office, store: Store, stored: Stored) -> Row:
+    """Return what we answered, if we did."""
+    found = answers.thread(office, store, stored)
+    return {"answers": [f"{_instant(one.made, office.settings.zone)}: {one.text}" for one in found]} if found else {}
 
 
 def _visit_rows(store: Store, stored: Stored, when: int | None, zone: tzinfo) -> list[Row]:

@@ -16,7 +16,7 @@ from ..store import statistics_queries
 from ..store.base import Store
 from . import mails
 from .office import Office
-from .requests import tell_owner
+from .outbox import tell_owner
 
 LOOK_SECONDS: Final = 600.0
 CLOSED_AFTER_DAYS: Final = 2

@@ -19,7 +19,7 @@ from ..settings import REQUEST_DAYS
 from ..store import queries
 from ..store.base import Store
 from ..vault import blind_index
-from . import audit, links, mails, outbox
+from . import audit, links, mails, notices, outbox
 from .deadlines import confirm_by, due
 from .office import Office
 
@@ -148,7 +148,7 @@ def confirm(office: Office, store: Store, request: Request, *, now: int) -> Requ
     who = particulars(office, store, request)
     if request.kind == "complaint" or (request.kind in office.settings.review and request.kind != "correction"):
         request = _set_state(store, request, "in_review", actor=audit.SYSTEM, now=now)
-        tell_owner(office, store, mails.to_review(office, request.kind, request.id), now=now)
+        outbox.tell_owner(office, store, mails.to_review(office, request.kind, request.id), now=now)
         _mail(office, store, request, mails.received(office, request, who, status_link(office, store, request, now=now)), now=now)
         return request
     return carry_out(office, store, request, who, actor=audit.SYSTEM, now=now)
@@ -187,7 +187,8 @@ def carry_out(office: Office, store: Store, request: Request, who: Particulars, 
     else:
         _mail(office, store, request, mails.fulfilled(office, request, who), now=now)
     if request.kind in ("restriction", "objection"):
-        tell_owner(office, store, mails.mind(office, request.kind, request.id), now=now)
+        outbox.tell_owner(office, store, mails.mind(office, request.kind, request.id), now=now)
+        _tell_recipients(office, store, request, "restriction", now=now)
     return close(store, request, "fulfilled", actor=actor, now=now)
 
 
@@ -204,7 +205,7 @@ def review_edits(office: Office, store: Store, request: Request, who: Particular
     if not who.text and ("correction" not in office.settings.review or all(edit.auto for edit in who.edits)):
         return _set_state(store, request, "confirmed", actor=audit.SYSTEM, now=now, acts=now)
     request = _set_state(store, request, "in_review", actor=audit.SYSTEM, now=now)
-    tell_owner(office, store, mails.to_review(office, request.kind, request.id), now=now)
+    outbox.tell_owner(office, store, mails.to_review(office, request.kind, request.id), now=now)
     _mail(office, store, request, mails.received(office, request, who, status_link(office, store, request, now=now)), now=now)
     return request
 
@@ -291,7 +292,15 @@ def lift(office: Office, store: Store, request: Request, *, actor: str, now: int
         raise OutOfTurn("only a restriction or objection that is in force can be lifted")
     _note(store, request, "lifted", actor=actor, now=now)
     _mail(office, store, request, mails.lifted(office, request, particulars(office, store, request)), now=now)
-    tell_owner(office, store, mails.mind(office, request.kind, request.id, lifted=True), now=now)
+    outbox.tell_owner(office, store, mails.mind(office, request.kind, request.id, lifted=True), now=now)
+    _tell_recipients(office, store, request, "end of restriction", now=now)
+
+
+def _tell_recipients(office: Office, store: Store, request: Request, kind: notices.Kind, *, now: int) -> None:
+    """Those who got data of the person must not use them either (GDPR art. 19)."""
+    subject = submissions.subject_of(store, request.lookup) if request.lookup else None
+    if subject is not None:
+        notices.tell(office, store, subject, kind, now=now)
 
 
 # --- the end ---------------------------------------------------------------------------------------------------------------
@@ -431,12 +440,6 @@ def make_link(office: Office, store: Store, request: Request, purpose: links.Pur
 def status_link(office: Office, store: Store, request: Request, *, now: int) -> str:
     """Return a new link to what has become of a request."""
     return make_link(office, store, request, "status", now=now)
-
-
-def tell_owner(office: Office, store: Store, mail: Any, *, now: int) -> None:
-    """Queue a mail to the owner, if anybody is named, in a transaction of the caller's."""
-    if mail.to:
-        outbox.add(store, office.vault(), mail, now=now)
 
 
 def _mail(office: Office, store: Store, request: Request, mail: Any, *, now: int, life: int = outbox.LIFE) -> None:

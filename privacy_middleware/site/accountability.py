@@ -14,7 +14,8 @@ from ..access import Role
 from ..checks import PROFILES, Profile, check
 from ..errors import StoreError
 from ..privacy import Privacy
-from ..statement.processing import record_in_force
+from ..rights import disclosures
+from ..statement.processing import ProcessingRecord, record_in_force
 from ..statement.versions import Version, history, steps
 from ..truth import compare
 from .owner import OwnerPages
@@ -53,14 +54,18 @@ class AccountabilityPages:
 
     async def processing(self, call: Call, role: Role) -> Response:
         """Show the record of processing activities."""
-        record = record_in_force(self.pages.language_of(call), self.privacy.facts)
+        record = await self._record(call)
         return self._page(call, "processing.html", role, here="statement", record=record)
 
     async def processing_json(self, call: Call, _: Role) -> Response:
         """Return the record of processing activities for programs."""
-        record = msgspec.json.format(msgspec.json.encode(record_in_force(self.pages.language_of(call), self.privacy.facts)))
+        record = msgspec.json.format(msgspec.json.encode(await self._record(call)))
         headers = {**HEADERS, "content-disposition": 'attachment; filename="record-of-processing.json"'}
         return self.pages.unlisted(Response(record, media_type="application/json", headers=headers))
+
+    async def _record(self, call: Call) -> ProcessingRecord:
+        given = await self.owner.read(lambda store: disclosures.record(self.privacy.office, store))
+        return record_in_force(self.pages.language_of(call), self.privacy.facts, given)
 
     async def checks(self, call: Call, role: Role) -> Response:
         """Show which rules of a law are kept, and whether the database holds more than the statement says."""

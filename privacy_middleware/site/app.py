@@ -19,10 +19,13 @@ from .accountability import AccountabilityPages
 from .desk import DeskPages
 from .figures import FiguresPages
 from .metrics import Metrics
+from .newsletter import newsletter_routes
 from .owner import OwnerPages
 from .pages import HEADERS, Pages, base_path, wished_language
+from .preferences import preference_routes
 from .receipts import receipt_routes
 from .requests import request_routes
+from .service import ServicePages
 from .sign_in import SignIn
 from .statement import statement_routes
 from .visitor import NOT_OURS, visitor_routes
@@ -32,7 +35,7 @@ _STYLE_HEADERS: Final = {"cache-control": "max-age=3600", "x-content-type-option
 
 def _keep_token(request: Request, response: Response) -> Response:
     """The path of a page that is not there may hold a token, and something more."""
-    return Pages.private(response) if {"requests", "owner"} & set(request.url.path.split("/")) else response
+    return Pages.private(response) if {"requests", "owner", "newsletter"} & set(request.url.path.split("/")) else response
 
 
 class Notices:
@@ -90,9 +93,12 @@ def make_site(privacy: Privacy) -> ASGIApp:
             *receipt_routes(privacy, pages),
             *visitor_routes(privacy, pages),
             *request_routes(privacy, pages),
+            *newsletter_routes(privacy, pages),
+            *preference_routes(privacy, pages),
             *sign_in.routes(),
             *owner.routes(),
             *DeskPages(privacy, owner, sign_in).routes(),
+            *ServicePages(privacy, owner, sign_in).routes(),
             *AccountabilityPages(privacy, owner, sign_in).routes(),
             *FiguresPages(privacy, pages).routes(),
             *Metrics(privacy, pages).routes(),

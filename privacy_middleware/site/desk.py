@@ -16,12 +16,13 @@ from ..access import Role
 from ..collect.treatment import in_words
 from ..collect.visitor import date_of
 from ..errors import PrivacyError, StoreError, VaultError
+from ..forms import ANSWER
 from ..language import N_, Language
 from ..privacy import Privacy
 from ..problems import problems
 from ..record import submissions
 from ..record.submissions import Stored
-from ..rights import audit, requests
+from ..rights import answers, audit, requests
 from ..rights.requests import DAY, Request
 from ..settings import effective
 from ..store import queries
@@ -63,7 +64,6 @@ class DeskPages:
             route("requests/{id}", self.request, "GET", "POST"),
             route("submissions", self.submissions),
             route("submissions/{id}", self.submission, "GET", "POST"),
-            route("recipients", self.recipients),
             route("audit", self.audit),
             route("state", self.state),
         ]
@@ -156,7 +156,7 @@ class DeskPages:
 
         def look(store: Store) -> tuple[Counter[str], list[Stored]]:
             everything = submissions.find(store, first=0, last=LAST_DAY)
-            usable = [stored for stored in everything if not submissions.is_restricted(store, stored)]
+            usable = [s for s in everything if not submissions.is_restricted(store, s) and submissions.may_be_opened(store, s)]
             return Counter(stored.purpose for stored in usable), [stored for stored in usable if purpose in ("", stored.purpose)]
 
         counts, found = await self.owner.read(look)
@@ -169,29 +169,53 @@ class DeskPages:
 
         def act(store: Store) -> dict[str, Any] | None:
             stored = submissions.find_one(store, _whole(call.path_params["id"]))
-            if stored is None or submissions.is_restricted(store, stored):
+            if stored is None or submissions.is_restricted(store, stored) or not submissions.may_be_opened(store, stored):
                 return None
+            fault = self._answer(store, stored, sent) if call.method == "POST" else ""
+            if call.method == "POST" and not fault:
+                return {}
             with store.transaction():
-                if call.method == "POST":
-                    submissions.answer(store, stored, now=self._now())
-                action = "answer" if call.method == "POST" else "show"
                 subject = submissions.lookup_of(store, stored)
-                audit.note(store, now=self._now(), actor=ACTOR, action=action, about=stored.id.hex(), subject=subject)
+                audit.note(store, now=self._now(), actor=ACTOR, action="show", about=stored.id.hex(), subject=subject)
+            opened = {"facts": self._facts(stored), "values": {}, "problem": fault, "at": "", "thread": [], "can_answer": False}
             try:
                 instant, values = submissions.read(store, self.privacy.keys.vault, stored)
+                opened["thread"] = [(self._instant(one.made), one.text) for one in answers.thread(self.office, store, stored)]
+                opened["can_answer"] = stored.purpose == ANSWER and bool(answers.address_of(self.office, store, stored))
             except VaultError as error:
-                return {"facts": self._facts(stored), "values": {}, "problem": str(error), "at": ""}
+                return opened | {"problem": str(error)}
             shown = {name: [in_words(value) for value in found] for name, found in values.items()}
-            return {"facts": self._facts(stored), "values": shown, "problem": "", "at": self._instant(instant)}
+            return opened | {"values": shown, "at": self._instant(instant)}
 
-        if call.method == "POST":
-            await form_of(call, self.privacy.settings.base_url)
+        sent = await form_of(call, self.privacy.settings.base_url) if call.method == "POST" else {}
         opened = await self._in_store(act)
         if opened is None:
             return self._not_found(call)
-        if call.method == "POST":
+        if not opened:
             return see(call, f"submissions/{call.path_params['id']}")
-        return self._page(call, "submission.html", role, here="submissions", labels=self._labels(opened["facts"]["form"]), **opened)
+        status, text = (409, sent.get("text", "")) if sent else (200, "")
+        labels = self._labels(opened["facts"]["form"])
+        return self._page(call, "submission.html", role, here="submissions", status=status, labels=labels, text=text, **opened)
+
+    def _answer(self, store: Store, stored: Stored, sent: dict[str, str]) -> str:
+        """Do what was pressed; returns what is wrong with it, or ""."""
+        action, now = sent.get("action", ""), self._now()
+        try:
+            with store.transaction():
+                if action in ("send", "send and close"):
+                    text, ends = sent.get("text", "").replace("\r\n", "\n"), action == "send and close"
+                    answers.send(self.office, store, stored, text, actor=ACTOR, now=now, close_it=ends)
+                elif action == "close":
+                    answers.close(self.office, store, stored, actor=ACTOR, now=now)
+                else:
+                    answers.note_answered(self.office, store, stored, now=now)
+                    subject = submissions.lookup_of(store, stored)
+                    audit.note(store, now=now, actor=ACTOR, action="answer", about=stored.id.hex(), subject=subject)
+        except StoreError:
+            raise
+        except PrivacyError as error:
+            return str(error)
+        return ""
 
     def _labels(self, form: str) -> dict[str, str]:
         found = next((one for one in self.privacy.declaration.forms if one.name == form), None)
@@ -200,14 +224,11 @@ class DeskPages:
     def _facts(self, stored: Stored) -> dict[str, Any]:
         return {
             "id": stored.id.hex(), "date": date_of(stored.day).isoformat(), "form": stored.form, "purpose": stored.purpose,
-            "outcome": stored.outcome, "answered": self._date(stored.answered), "kept_until": date_of(stored.expires - 1).isoformat(),
+            "outcome": stored.outcome, "answered": self._date(stored.answered), "closed": self._date(stored.closed),
+            "kept_until": date_of(stored.expires - 1).isoformat(),
         }  # fmt: skip
 
     # --- what is in force --------------------------------------------------------------------------------------------------
-
-    async def recipients(self, call: Call, role: Role) -> Response:
-        """Show who gets data, as it is declared."""
-        return self._page(call, "recipients.html", role, here="recipients", recipients=self.privacy.declaration.recipients)
 
     async def audit(self, call: Call, role: Role) -> Response:
         """Show who looked at what and decided what, the newest first, and whether the chain of entries is whole."""

@@ -21,7 +21,7 @@ from ..privacy import Privacy
 from ..record.submissions import root_key
 from ..rights import audit, mails
 from ..rights.limits import network_of
-from ..rights.requests import tell_owner
+from ..rights.outbox import tell_owner
 from ..store.base import Store
 from ..waiting import answer_of, in_thread
 from .origin import is_same_origin

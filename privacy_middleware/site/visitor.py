@@ -10,12 +10,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..collect.choice import ALLOWED, COOKIE, REFUSED, Choice, choice_cookie, kept_choice, read_choice, stale_cookie
+from ..collect.choice import (
+    ALLOWED,
+    COOKIE,
+    PREFERENCES,
+    REFUSED,
+    SECURE_PREFERENCES,
+    Choice,
+    choice_cookie,
+    kept_choice,
+    preferences_cookie,
+    read_choice,
+    set_preferences_cookie,
+    stale_cookie,
+)
 from ..collect.visitor import client_address, date_of, identity_of
 from ..errors import StoreError, VaultError
 from ..language import N_
 from ..privacy import Privacy
 from ..record.seen import Seen
+from ..rights import preferences
+from ..store.base import Store
 from ..waiting import answer_of
 from .origin import is_same_origin
 from .pages import Pages
@@ -54,10 +69,12 @@ class VisitorPages:
         answer = parse_choice(await read_body(request, most=1000) or b"")
         if answer is None:
             return self.pages.say(self.pages.language_of(request)(NO_CHOICE), 400)
-        deleted = await delete_hits(request, self.privacy) if answer == REFUSED else None
+        deleted = await delete_of_browser(request, self.privacy) if answer == REFUSED else None
         done = {"answer": answer, "deleted": deleted}
         response = self._choice_page(request, Choice(answer, self._choice(request).signal), done=done)
         keep_choice(request, response, self.privacy, answer)
+        if deleted is not None:
+            drop_preferences_cookie(request, response, self.privacy)
         return response
 
     async def my_browser(self, request: Request) -> Response:
@@ -76,12 +93,13 @@ class VisitorPages:
         action = {b"action=erase": "erase", b"action=refuse": "refuse"}.get((await read_body(request, most=1000) or b"").strip())
         if action is None:
             return self.pages.say(self.pages.language_of(request)(NO_CHOICE), 400)
-        deleted = await delete_hits(request, self.privacy)
+        deleted = await (delete_of_browser if action == "refuse" else delete_hits)(request, self.privacy)
         if deleted is None:
             return self.pages.busy(request)
         response = self._my_browser_page(request, [], deleted=deleted, refused=action == "refuse")
         if action == "refuse":
             keep_choice(request, response, self.privacy, REFUSED)
+            drop_preferences_cookie(request, response, self.privacy)
         return response
 
     def _my_browser_page(self, request: Request, seen: Sequence[Seen], *, deleted: int | None = None, refused: bool = False) -> Response:
@@ -139,10 +157,52 @@ async def delete_hits(request: Request, privacy: Privacy) -> int | None:
         return None
 
 
+async def delete_of_browser(request: Request, privacy: Privacy) -> int | None:
+    """Delete all that is kept of who refuses: what they chose to be shown, and this browser's hits. As `delete_hits`."""
+    try:
+        await forget_preferences(request, privacy)
+    except UNREACHABLE:
+        return None
+    return await delete_hits(request, privacy)
+
+
+async def forget_preferences(request: Request, privacy: Privacy) -> None:
+    """Delete what this browser's visitor chose to be shown, if they did.
+
+    Raises:
+        TimeoutError, StoreError, VaultError: if the database cannot be reached.
+    """
+    token = preferences_token(request, privacy) if preferences.form_of(privacy.office) else ""
+    if not token:
+        return
+
+    def act(store: Store) -> None:
+        with store.transaction():
+            consent = preferences.find(privacy.office, store, token)
+            if consent is not None:
+                preferences.forget(store, consent)
+        store.checkpoint()
+
+    await answer_of(privacy.recorder.submit(act))
+
+
+def drop_preferences_cookie(request: Request, response: Response, privacy: Privacy) -> None:
+    """Have the browser forget its cookie, if it has one."""
+    secure = is_https(request, privacy)
+    for name, is_secure in ((SECURE_PREFERENCES, True), (PREFERENCES, False)):
+        if name in request.cookies and (secure or not is_secure):
+            response.headers.append("set-cookie", set_preferences_cookie("", days=0, secure=is_secure))
+
+
+def preferences_token(request: Request, privacy: Privacy) -> str:
+    """Return the id in this browser's cookie of personalised content; "" if there is none that we signed."""
+    return privacy.cookies.read(preferences_cookie(request.headers.raw, secure=request.url.scheme == "https"))
+
+
 def keep_choice(request: Request, response: Response, privacy: Privacy, answer: str) -> None:
     """Keep a choice in this browser's cookie, and count it without identity."""
     privacy.recorder.count(f"choice.{answer}")
-    secure = _is_https(request, privacy)
+    secure = is_https(request, privacy)
     response.headers.append("set-cookie", choice_cookie(answer, version=privacy.statement_digest.hex()[:8], secure=secure))
     if secure and COOKIE in request.cookies:
         response.headers.append("set-cookie", stale_cookie())
@@ -174,7 +234,7 @@ async def read_body(request: Request, *, most: int) -> bytes | None:
     return body
 
 
-def _is_https(request: Request, privacy: Privacy) -> bool:
+def is_https(request: Request, privacy: Privacy) -> bool:
     """Tell whether the browser is on https: a proxy may hide it, but the browser says so with its own form (Origin)."""
     page = request.headers.get("origin") or privacy.settings.base_url
     return request.url.scheme == "https" or page.startswith("https://")

@@ -90,7 +90,7 @@ def _points(_: Language, facts: Facts) -> Iterator[tuple[str, Point]]:
     for one in facts.recipients:
         key = (one.name, one.purpose)
         seen[key] += 1
-        yield f"recipient {key} {seen[key]}", Point(_("Recipient"), recipient(_, one))
+        yield f"recipient {key} {seen[key]}", Point(_("Recipient"), recipient(_, facts, one))
     for source in facts.sources:
         yield f"source {source}", Point(_("Covered by data requests"), _.own(source))
     for cookie in facts.cookies:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..collect.treatment import range_names
-from ..forms import AUDIT_DAYS, Field, Form
+from ..forms import ANSWER, AUDIT_DAYS, NEWSLETTER, PERSONALISED, QUESTIONNAIRE, Field, Form
 from ..language import N_, Language
 from .facts import Facts
 from .section import Section, in_days
@@ -22,6 +22,10 @@ _TREATMENTS: Final = {
     ),
     "file": N_("Only the kind and size of the file, neither its name nor its content"),
 }
+UNCONFIRMED_DAYS: Final = 7
+"""`consents.UNCONFIRMED_DAYS`; a test compares them."""
+DELIVERED_DAYS: Final = 30
+"""`newsletter.KEPT_DAYS`; a test compares them."""
 _UNITS: Final = {
     "month": N_("Only the month of the date"),
     "year": N_("Only the year of the date"),
@@ -66,20 +70,12 @@ def basis(_: Language, facts: Facts, form: Form) -> str:
 
 def _form(_: Language, facts: Facts, form: Form) -> Section:
     purpose = facts.purposes_by_name[form.purpose]
+    why = _("We keep this %(purpose)s. The legal basis is: %(basis)s.", purpose=_.own(purpose.text), basis=basis(_, facts, form))
     paragraphs = (
-        _(
-            "We keep this %(purpose)s. The legal basis is: %(basis)s. We keep it for %(days)s and delete it then.",
-            purpose=_.own(purpose.text),
-            basis=basis(_, facts, form),
-            days=in_days(_, form.retention_days),
-        ),
+        f"{why} {kept_for(_, form)}",
+        *_served(_, form),
         _whose(_, form),
-        _("It is kept together with the number that stands for you that day, so that we see how your visit led to it.")
-        if form.link_visit
-        else _(
-            "We do not tie it to your visit: there, we note only that the form was sent, in which hour, and not by whom. On a quiet day "
-            "the order and times of what else was noted could still hint at it; we do not look."
-        ),
+        *_tied(_, form),
         *_outcomes(_, form),
         refused(_, form),
     )
@@ -88,7 +84,69 @@ def _form(_: Language, facts: Facts, form: Form) -> Section:
     return Section(f"form-{form.name}", heading, paragraphs, table=((_("Field"), _("What we keep of it")), *rows))
 
 
+def kept_for(_: Language, form: Form) -> str:
+    """Return for how long a form is kept, and from when on."""
+    days = in_days(_, form.retention_days)
+    if form.purpose == ANSWER:
+        return _(
+            "We keep it, with our answers, for %(days)s after our last answer or after the matter is closed, and otherwise for as long "
+            "after it came, and delete it then.",
+            days=days,
+        )
+    if form.purpose == NEWSLETTER:
+        return _(
+            "We keep it for as long as you get the newsletter, and delete it when you stop it. For %(days)s after that we keep the proof "
+            "that you had agreed.",
+            days=days,
+        )
+    if form.purpose == PERSONALISED:
+        return _("We keep it for %(days)s after you last changed it, and delete it then, or when you say so.", days=days)
+    return _("We keep it for %(days)s and delete it then.", days=days)
+
+
+def _served(_: Language, form: Form) -> tuple[str, ...]:
+    """Return what is done with it, where that has rules of its own."""
+    if form.purpose == ANSWER:
+        return (_("Our answers are encrypted like what you wrote. How long they took is counted, without noting whom we answered."),)
+    if form.purpose == QUESTIONNAIRE and not form.identity:
+        return (_("We read the answers question by question and as numbers, never those of one person together."),)
+    if form.purpose != NEWSLETTER:
+        return ()
+    return (
+        _(
+            "So that nobody else signs you up, we write to your e-mail address first. If you do not say yes within %(days)s, all of it is "
+            "deleted.",
+            days=in_days(_, UNCONFIRMED_DAYS),
+        ),
+        _(
+            "With your yes we keep when you gave it, to which words, in which language, and which version of this statement was in force. "
+            "Every newsletter has a link that stops it with one press of a button. For %(days)s it is noted to whom one was sent, so that "
+            "nobody gets it twice.",
+            days=in_days(_, DELIVERED_DAYS),
+        ),
+    )
+
+
+def _tied(_: Language, form: Form) -> tuple[str, ...]:
+    if form.purpose == PERSONALISED:  # it is sent to our own page, which is in no record of visits
+        return ()
+    if form.link_visit:
+        return (_("It is kept together with the number that stands for you that day, so that we see how your visit led to it."),)
+    return (
+        _(
+            "We do not tie it to your visit: there, we note only that the form was sent, in which hour, and not by whom. On a quiet day "
+            "the order and times of what else was noted could still hint at it; we do not look."
+        ),
+    )
+
+
 def _whose(_: Language, form: Form) -> str:
+    if form.purpose == PERSONALISED:
+        return _(
+            "It does not say who you are. It is encrypted under a key of its own, and found by a random number in a cookie of your "
+            "browser, of which we keep a keyed checksum only. We note the day of your choice, its language, and which version of this "
+            "statement was in force. On the page “What you are shown” you see it, change it, and take it back."
+        )
     if not form.identity:
         return (
             _(
@@ -126,6 +184,8 @@ def _outcomes(_: Language, form: Form) -> tuple[str, ...]:
 
 def refused(_: Language, form: Form) -> str:
     """Return what becomes of a form that is sent by who refuses to be recorded."""
+    if form.purpose == PERSONALISED:
+        return _("If you refuse to be recorded, nothing of it is kept, and what was kept is deleted at once.")
     if form.requested:
         return _(
             "If you have refused to be recorded, it is kept all the same once our website has accepted it: you ask us for something that "

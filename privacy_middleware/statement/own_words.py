@@ -62,12 +62,16 @@ def _read(path: Path) -> tuple[str, str]:
         return "", f"{path} cannot be read ({type(error).__name__}); make it a readable UTF-8 file"
     if len(data) > LONGEST:
         return "", f"{path} is longer than {LONGEST} bytes; shorten it"
-    tokens = _with_html.parse(text)
-    for token in tokens:
+    line = has_html(text)
+    return ("", f"{path}, line {line}: there is HTML in it; write it as Markdown") if line else (text, "")
+
+
+def has_html(markdown: str) -> int:
+    """Return the line of the first raw HTML in Markdown; 0 if there is none."""
+    for token in _with_html.parse(markdown):
         if token.type == "html_block" or any(child.type == "html_inline" for child in token.children or ()):
-            line = (token.map or [0])[0] + 1
-            return "", f"{path}, line {line}: there is HTML in it; write it as Markdown"
-    return text, ""
+            return (token.map or [0])[0] + 1
+    return 0
 
 
 def digest_of_catalogues(folder: Path | None) -> dict[str, str]:
@@ -93,6 +97,11 @@ def _section(name: str, text: str) -> Section:
     if first.startswith("#"):
         return Section(name, first.strip("# "), markdown=rest.strip())
     return Section(name, name.replace("-", " ").capitalize(), markdown=text)
+
+
+def as_mail(markdown: str) -> str:
+    """Render Markdown for a mail; raw HTML in it is shown as text."""
+    return str(_markdown.render(markdown))
 
 
 def as_html(markdown: str) -> Markup:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
+
 import msgspec
 
 from ..forms import AUDIT_DAYS
@@ -9,9 +12,12 @@ from ..language import Language
 from ..settings import REQUEST_DAYS
 from .authorities import ADEQUATE, EEA
 from .facts import Facts
-from .forms import basis, title
+from .forms import basis, kept_for, title
 from .section import Section, in_days
 from .text import item, recipient, write_statement
+
+Given = tuple[str, str, int, date, date]
+"""A recipient, a purpose, how many entries it got, and on which days the first and the last."""
 
 
 class Activity(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,10 +44,12 @@ class ProcessingRecord(msgspec.Struct, frozen=True, kw_only=True):
     data_protection_officer: str
     language: str
     activities: tuple[Activity, ...]
+    disclosures: tuple[str, ...] = ()
+    """Who got data, and how much of it, as far as this software gave them."""
 
 
-def record_in_force(_: Language, facts: Facts) -> ProcessingRecord:
-    """Return the record, as it follows from the facts."""
+def record_in_force(_: Language, facts: Facts, given: Sequence[Given] = ()) -> ProcessingRecord:
+    """Return the record, as it follows from the facts, and from what was given to recipients."""
     protection = next(section for section in write_statement(_, facts) if section.name == "protection")
     who = facts.controller
     contact = (*who.address, *(value for value in (who.email, who.telephone) if value))
@@ -55,6 +63,17 @@ def record_in_force(_: Language, facts: Facts) -> ProcessingRecord:
             *_forms(_, facts, protection),
             _requests(_, facts, protection),
             _log(_, protection),
+        ),
+        disclosures=tuple(
+            _(
+                "%(name)s, for the purpose “%(purpose)s”: %(number)s entries, from %(first)s to %(last)s",
+                name=name,
+                purpose=_.own(purpose),
+                number=_.number(amount),
+                first=_.day(first),
+                last=_.day(last),
+            )
+            for name, purpose, amount, first, last in given
         ),
     )
 
@@ -84,7 +103,7 @@ def _forms(_: Language, facts: Facts, protection: Section) -> tuple[Activity, ..
             data=tuple(_.own(field.label) or name for name, field in form.fields.items()),
             recipients=_recipients(_, facts, form.purpose),
             transfers=_transfers(_, facts, form.purpose),
-            erased=_("after %(days)s", days=in_days(_, form.retention_days)),
+            erased=kept_for(_, form),
             measures=protection.points,
         )
         for form in facts.forms
@@ -117,7 +136,7 @@ def _log(_: Language, protection: Section) -> Activity:
 
 
 def _recipients(_: Language, facts: Facts, purpose: str) -> tuple[str, ...]:
-    return tuple(recipient(_, one) for one in facts.recipients if one.purpose == purpose)
+    return tuple(recipient(_, facts, one) for one in facts.recipients if one.purpose == purpose)
 
 
 def _transfers(_: Language, facts: Facts, purpose: str) -> tuple[str, ...]:

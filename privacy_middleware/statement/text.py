@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..collect.choice import COOKIE, LIFETIME_DAYS, SECURE_COOKIE
+from ..collect.choice import COOKIE, LIFETIME_DAYS, PREFERENCES, SECURE_COOKIE, SECURE_PREFERENCES
 from ..declaration import VISIT_ITEMS, Recipient
+from ..forms import AUDIT_DAYS, PERSONALISED
 from ..language import N_, Language
 from ..settings import FEWEST_PUBLIC
 from .authorities import ALL, AUTHORITIES
@@ -213,21 +214,37 @@ def _access(_: Language, facts: Facts) -> Section:
         )
     if not facts.recipients:
         return Section("access", _("Who has access"), (*paragraphs, _("They are given to nobody else.")))
-    paragraphs.append(_("Others who help us to serve you get data, too:"))
-    return Section("access", _("Who has access"), tuple(paragraphs), points=tuple(recipient(_, one) for one in facts.recipients))
+    paragraphs.append(_("Others who help us to serve you get data, too, and only for what you asked us for:"))
+    if any(one.fields for one in facts.recipients):
+        paragraphs.insert(
+            -1,
+            _(
+                "Whose data were given to whom is noted for %(days)s, and stands in your overview. They get a random number with it, by "
+                "which we tell them if it is corrected or erased, or if you take your consent back, until they have said that they know.",
+                days=in_days(_, AUDIT_DAYS),
+            ),
+        )
+    return Section("access", _("Who has access"), tuple(paragraphs), points=tuple(recipient(_, facts, one) for one in facts.recipients))
 
 
-def recipient(_: Language, one: Recipient) -> str:
+def recipient(_: Language, facts: Facts, one: Recipient) -> str:
     """Return a sentence on a recipient: who, where, which data, what for."""
+    fields = {name: field for form in facts.forms if form.purpose == one.purpose for name, field in form.fields.items()}
+    labels = [_.own(fields[name].label) or name if name in fields else name for name in one.fields]
     words = [
         _(
             "%(name)s (%(country)s): %(data)s, for the purpose “%(purpose)s”.",
             name=one.name,
             country=_.country(one.country) if len(one.country) == 2 else _.own(one.country),
-            data=_.own(one.data),
+            data=_.own(one.data) or ", ".join(labels),
             purpose=_.own(one.purpose),
         )
     ]
+    if one.undertaking and one.undertaking.expires:
+        text = _("undertaking of %(day)s, until %(end)s", day=_.day(one.undertaking.date), end=_.day(one.undertaking.expires))
+        words.append(_("Confidentiality: %(text)s.", text=text))
+    elif one.undertaking:
+        words.append(_("Confidentiality: %(text)s.", text=_("undertaking of %(day)s", day=_.day(one.undertaking.date))))
     if one.confidentiality:
         words.append(_("Confidentiality: %(text)s.", text=_.own(one.confidentiality)))
     if one.safeguard:
@@ -265,6 +282,13 @@ def _cookies(_: Language, facts: Facts) -> Section:
          _("Only for those who run this website, while they are signed in to its statistics"),
          _.plural("one hour", "%(number)s hours", OWNER_COOKIE_HOURS)),
     ]  # fmt: skip
+    preferences = next((form for form in facts.forms if form.purpose == PERSONALISED), None)
+    if preferences is not None:
+        rows.append((
+            _("%(name)s (%(other)s without HTTPS)", name=SECURE_PREFERENCES, other=PREFERENCES),
+            _("A random number by which what you chose to be shown is found; set only if you agree, and removed when you take it back"),
+            in_days(_, min(preferences.retention_days, LIFETIME_DAYS)),
+        ))  # fmt: skip
     for cookie in facts.cookies:
         life = in_days(_, cookie.days) if cookie.days else _("until the browser is closed")
         rows.append((cookie.name, _.own(cookie.purpose), life))

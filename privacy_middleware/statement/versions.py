@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from ..errors import PrivacyError
 from ..language import Language, Languages
 from ..store import queries
 from ..store.base import Store
@@ -111,6 +112,26 @@ def last_change(versions: list[Version], language: Language) -> int | None:
         if facts is None or before is None or msgspec.structs.replace(before, wording=facts.wording) != facts:
             return step.version.since
     return None
+
+
+def change_notice(_: Language, store: Store, *, site: str, address: str) -> str:
+    """Return, as Markdown for the newsletter, what the last version of the statement changed that people should be told of.
+
+    Raises:
+        PrivacyError: if there is no such change.
+    """
+    found = next((step for step in steps(_, history(store)) if any(change.is_material for change in step.changes)), None)
+    if found is None:
+        raise PrivacyError("the privacy statement has not changed in a way that people should be told of")
+    listed = "\n".join(f"- {change.words}".replace("<", "&lt;") for change in found.changes if change.is_material)
+    return "\n\n".join(
+        (
+            f"# {_('Our privacy statement has changed')}",
+            _("More is collected or given on by %(site)s than before, or for longer. This is what has changed:", site=_.own(site)),
+            listed,
+            _("The whole statement, and what it said before: %(address)s", address=f"<{address}statement/changes>"),
+        )
+    )
 
 
 def difference(language: Language, before: Version, after: Version) -> list[tuple[str, str]]:

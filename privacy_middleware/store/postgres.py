@@ -381,7 +381,7 @@ class PostgresStore(Store):
         with self.transaction():
             for query in queries.REWRITE:
                 self.execute(query, since=since)
-        for table in ("subject", "field", "submission"):
+        for table in ("subject", "field", "submission", "consent"):
             patience = f"SET LOCAL lock_timeout = '{DROP_SECONDS:.0f}s'"
             with contextlib.suppress(StoreError):  # somebody reads it just now: tomorrow again
                 self._script(f"/* purge.mix */ BEGIN; {patience}; CLUSTER {table} USING {table}_pkey; COMMIT")

@@ -139,7 +139,6 @@ WHERE day BETWEEN :first AND :last AND (:form = '' OR form = :form) AND (:purpos
 ORDER BY day, form, id"""
 SUBMISSIONS_LIKE: Final = "/* submissions.find */ SELECT id FROM submission WHERE id BETWEEN :first AND :last LIMIT 2"
 FIELDS: Final = "/* submissions.fields */ SELECT name, value FROM field WHERE submission = :submission ORDER BY name"
-ANSWER: Final = "/* submissions.answer */ UPDATE submission SET answered = :now WHERE id = :id"
 SUBMISSION_COUNTS: Final = """/* status.submissions */
 SELECT form, COUNT(*) AS submissions, MIN(day) AS first FROM submission GROUP BY form ORDER BY form"""
 
@@ -147,19 +146,25 @@ REWRITE: Final = (
     "/* purge.mix */ UPDATE subject SET master = master WHERE id IN (SELECT subject FROM submission WHERE day >= :since)",
     "/* purge.mix */ UPDATE field SET name = name WHERE submission IN (SELECT id FROM submission WHERE day >= :since)",
     "/* purge.mix */ UPDATE submission SET form = form WHERE day >= :since",
+    "/* purge.mix */ UPDATE consent SET purpose = purpose WHERE submission IN (SELECT id FROM submission WHERE day >= :since)",
 )
 """Writes rows anew as they are: what PostgreSQL notes beside each is then the same for all."""
 
 EXPIRED: Final = """/* purge.submissions */
 SELECT submission.id FROM submission JOIN subject ON subject.id = submission.subject
-WHERE (expires <= :today OR (form = :form AND day < :before)) AND subject.restricted IS NULL LIMIT :most"""
+WHERE (expires <= :today OR (form = :form AND COALESCE(runs_from, day) < :before)) AND subject.restricted IS NULL
+    AND NOT EXISTS (SELECT 1 FROM consent
+        WHERE consent.submission = submission.id AND (consent.given IS NOT NULL OR consent.until IS NOT NULL))
+LIMIT :most"""
+"""What somebody agreed to is kept until they withdraw; what waits for their yes, until it lapses."""
 PURGE_FIELDS: Final = "/* purge.submissions */ DELETE FROM field WHERE submission = :id"
 PURGE_SUBMISSION: Final = "/* purge.submissions */ DELETE FROM submission WHERE id = :id"
 PURGE_SUBJECTS: Final = """/* purge.submissions */
 DELETE FROM subject
 WHERE NOT EXISTS (SELECT 1 FROM submission WHERE submission.subject = subject.id)
     AND restricted IS NULL AND objected IS NULL
-    AND id NOT IN (SELECT subject FROM request WHERE subject IS NOT NULL) AND id NOT IN (SELECT subject FROM mail)"""
+    AND id NOT IN (SELECT subject FROM request WHERE subject IS NOT NULL) AND id NOT IN (SELECT subject FROM mail)
+    AND id NOT IN (SELECT subject FROM consent) AND id NOT IN (SELECT subject FROM disclosure WHERE subject IS NOT NULL)"""
 AUDIT_END: Final = """/* purge.audit */
 SELECT MAX(id) AS id FROM audit WHERE id < COALESCE((SELECT MIN(id) FROM audit WHERE time >= :before), 9000000000000000000)"""
 PURGE_AUDIT: Final = "/* purge.audit */ DELETE FROM audit WHERE id < :id"
@@ -280,8 +285,10 @@ RESTRICTED: Final = "/* restriction.find */ SELECT COALESCE(restricted, objected
 
 LEFT_OF_PERSON: Final = """/* erasure.left */
 SELECT (SELECT COUNT(*) FROM subject WHERE lookup = :lookup OR id = :subject)
-    + (SELECT COUNT(*) FROM submission WHERE subject = :subject) + (SELECT COUNT(*) FROM request WHERE lookup = :lookup) AS amount"""
-LEFT_OF_SUBMISSION: Final = "/* erasure.left */ SELECT COUNT(*) AS amount FROM field WHERE submission = :id"
+    + (SELECT COUNT(*) FROM submission WHERE subject = :subject) + (SELECT COUNT(*) FROM request WHERE lookup = :lookup)
+    + (SELECT COUNT(*) FROM consent WHERE subject = :subject) + (SELECT COUNT(*) FROM disclosure WHERE subject = :subject) AS amount"""
+LEFT_OF_SUBMISSION: Final = """/* erasure.left */
+SELECT (SELECT COUNT(*) FROM field WHERE submission = :id) + (SELECT COUNT(*) FROM reply WHERE submission = :id) AS amount"""
 LEFT_OF_VISITS: Final = f"/* erasure.left */ SELECT COUNT(*) AS amount FROM hit WHERE day = :day AND EXISTS ({_ERASED})"
 LEFT_OF_REQUEST: Final = """/* erasure.left */
 SELECT (SELECT COUNT(*) FROM mail WHERE request = :request) + (SELECT COUNT(*) FROM step WHERE request = :request)

@@ -26,7 +26,7 @@ ITEMS_KEPT: Final = f"/* truth.visits */ {_OF_HITS}"
 CAMPAIGNS_KEPT: Final = "/* truth.visits */ SELECT DISTINCT value FROM campaign WHERE value <> '' AND id IN (SELECT campaign FROM hit)"
 
 FORMS_KEPT: Final = """/* truth.forms */
-SELECT form, COUNT(*) AS amount, COUNT(visitor) AS visitors, MAX(expires - day) AS longest, MIN(expires) AS expires,
+SELECT form, COUNT(*) AS amount, COUNT(visitor) AS visitors, MAX(expires - COALESCE(runs_from, day)) AS longest, MIN(expires) AS expires,
     COUNT(*) FILTER (WHERE outcome = 'accepted') AS accepted,
     COUNT(*) FILTER (WHERE outcome = 'invalid') AS invalid, COUNT(*) FILTER (WHERE outcome = 'failed') AS failed
 FROM submission GROUP BY form ORDER BY form"""
@@ -35,7 +35,9 @@ SELECT form, name, COUNT(*) AS amount FROM field JOIN submission ON submission.i
 GROUP BY form, name ORDER BY form, name"""
 EXPIRED_KEPT: Final = """/* truth.forms */
 SELECT COUNT(*) AS amount FROM submission JOIN subject ON subject.id = submission.subject
-WHERE expires < :day AND subject.restricted IS NULL"""
+WHERE expires < :day AND subject.restricted IS NULL
+    AND NOT EXISTS (SELECT 1 FROM consent
+        WHERE consent.submission = submission.id AND (consent.given IS NOT NULL OR consent.until IS NOT NULL))"""
 
 OLDEST: Final = {
     "salts": "/* truth.periods */ SELECT MIN(day) AS oldest FROM salt",
@@ -44,6 +46,11 @@ OLDEST: Final = {
     "audit": "/* truth.periods */ SELECT MIN(time) AS oldest FROM audit WHERE action <> ''",
     "attempts": "/* truth.periods */ SELECT MIN(hour) AS oldest FROM attempt",
     "mails": "/* truth.periods */ SELECT MIN(expires) AS oldest FROM mail",
+    "consents": "/* truth.periods */ SELECT MIN(until) AS oldest FROM consent",
+    "deliveries": """/* truth.periods */
+        SELECT MIN(ended) AS oldest FROM issue WHERE EXISTS (SELECT 1 FROM delivery WHERE delivery.issue = issue.id)""",
+    "disclosures": "/* truth.periods */ SELECT MIN(made) AS oldest FROM disclosure",
+    "notices": "/* truth.periods */ SELECT MIN(made) AS oldest FROM notice",
     "sessions": "/* truth.periods */ SELECT MIN(began) AS oldest FROM session",
 }
 """The oldest of each thing that the statement gives a time."""
