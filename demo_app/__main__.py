@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import uvicorn
 
@@ -17,8 +18,10 @@ from privacy_middleware.errors import PrivacyError
 from privacy_middleware.privacy import Privacy
 from privacy_middleware.settings import Settings
 
-from .site import make_app, privacy_settings
+from .site import HERE, make_app, privacy_settings
 from .traffic import fill
+
+LETTER: Final = HERE / "letters" / "autumn.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +61,7 @@ The website              {origin}/
 Its privacy statement    {origin}{settings.path}/
 A visitor's choice       {origin}{settings.path}/opt-out
 Ask for one's data       {origin}{settings.path}/requests/
+What one is shown first  {origin}{settings.path}/my-preferences
 The mails it "sends"     {origin}/mails
 The owner's pages        {origin}{settings.path}/owner/
 
@@ -67,8 +71,14 @@ In another terminal, a link to sign in to the owner's pages:
 And the figures, the forms' funnels, and what was sent with them:
   {_command(settings, "stats --by page")}
   {_command(settings, "forms")}
-  {_command(settings, "submissions export --form questionnaire")}
+  {_command(settings, "questionnaires")}
   {_command(settings, "requests list --all")}
+
+To send a newsletter to who has signed up and confirmed; to answer what was asked (the owner's page "Questions" does it, too);
+and to pass on what was asked to the made-up company Fjord Offset, which people then see in their overview:
+  {_command(settings, f"newsletter send {shlex.quote(str(LETTER))}")}
+  {_command(settings, "submissions queue")}
+  {_command(settings, "disclose fjord-offset --purpose answer --output for-fjord-offset.csv")}
 
 Ctrl-C stops it.
 """

@@ -16,6 +16,8 @@ class Job(NamedTuple):
     """The picture in words, for those who cannot see it."""
     facts: dict[str, str]
     text: tuple[str, ...]
+    kind: str = "Cards"
+    """One of the choices in privacy.toml of what visitors may be interested in."""
 
 
 class Post(NamedTuple):
@@ -48,6 +50,7 @@ JOBS: Final = (
             "stamped in by hand each morning.",
             "The blue is mixed from two inks and takes two passes. It is dry after a day, and the soup has not hurt it so far.",
         ),
+        kind="Menus",
     ),
     Job(
         "heather-wedding",
@@ -76,6 +79,7 @@ JOBS: Final = (
             "The wood type came from a ferry office that closed in the seventies. It has scars, and we left them in.",
             "The beam is a plain sheet of brass. Each week it moved a little further to the right, as the real one does.",
         ),
+        kind="Posters",
     ),
     Job(
         "honey-labels",
@@ -88,6 +92,7 @@ JOBS: Final = (
             "last.",
             "The number on each label is that of the hive. The bees were not asked.",
         ),
+        kind="Labels",
     ),
 )
 

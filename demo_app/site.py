@@ -62,8 +62,11 @@ def make_site() -> Starlette:
 
 
 async def home(request: Request) -> Response:
-    """Show the start page."""
-    return page(request, "home.html", {"jobs": JOBS, "posts": POSTS, "hours": OPENING_HOURS})
+    """Show the start page: what the visitor chose to see comes first, if they chose and agreed."""
+    privacy = request.scope.get("privacy")
+    chosen = (privacy.preferences if privacy else None) or {}
+    jobs = sorted(JOBS, key=lambda job: job.kind not in chosen.get("work", ()))
+    return page(request, "home.html", {"jobs": jobs, "posts": POSTS, "hours": OPENING_HOURS, "chosen": chosen.get("work", [])})
 
 
 async def work(request: Request) -> Response:

@@ -9,6 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
 from .collect.choice import LIFETIME_DAYS
@@ -157,9 +158,16 @@ def _contact(_: Language, privacy: Privacy, __: Store | None, profile: Profile) 
 def _recipients(_: Language, privacy: Privacy, __: Store | None, profile: Profile) -> Iterator[Check]:
     for one in privacy.facts.recipients:
         name = _("Recipient %(name)s", name=one.name)
-        found = one.confidentiality or _("no undertaking of confidentiality is declared")
         source = "CCPA § 1798.100(d)" if profile == "ccpa" else "GDPR art. 28(3)(b)"
-        yield Check(name, source, bool(one.confidentiality), found, _("declare recipients.confidentiality: the agreement, and its date"))
+        if one.undertaking is None:
+            found = one.confidentiality or _("no undertaking of confidentiality is declared")
+            yield Check(name, source, bool(one.confidentiality), found, _("declare recipients.undertaking: its reference, and its date"))
+        else:
+            ends, today = one.undertaking.expires, datetime.now(privacy.settings.zone).date()
+            found = one.undertaking.reference
+            if ends is not None:
+                found = _("%(reference)s, until %(day)s", reference=found, day=_.day(ends))
+            yield Check(name, source, ends is None or ends >= today, found, _("renew the undertaking of confidentiality"))
         if profile in EUROPEAN:
             is_code = bool(re.fullmatch("[A-Z]{2}", one.country))
             safe = is_code and (one.country in EEA or one.country in ADEQUATE or bool(one.safeguard))

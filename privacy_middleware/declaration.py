@@ -338,8 +338,9 @@ def _recipient_problems(declaration: Declaration) -> list[str]:
         who = f"recipient {one.name!r}"
         known = {name for form in declaration.forms if form.purpose == one.purpose for name in form.fields}
         unknown = sorted(set(one.fields) - known)
+        is_twice = names.count(one.slug) > 1 and any(other.fields for other in declaration.recipients if other.slug == one.slug)
         checks = {
-            "is named twice, or so like another that settings could not tell them apart; give it another name": names.count(one.slug) > 1,
+            "is named twice, or so like another that settings could not tell them apart; give it another name": is_twice,
             "has no name that settings could be written for; use letters of a to z, or digits": not one.slug,
             f"has the purpose {one.purpose!r}, which is its own: nobody gives data for it. Data are not sold: name the purpose of the "
             "visits or of a form (or, of data that your site keeps elsewhere, declare it in [[purposes]] with elsewhere = true)": (

@@ -22,7 +22,11 @@ from .databases import make_store
 from .requesting import ANNA, SECRET, at_desk
 
 CONTROLLER = '[controller]\nname = "Example"\naddress = ["1 Street"]\nemail = "a@example.org"\ncountry = "DK"\n'
-RECIPIENT = '[[recipients]]\nname = "Post"\npurpose = "answer"\ndata = "addresses"\ncountry = "DK"\nconfidentiality = "agreement of 2026"\n'
+ELSEWHERE = '[[purposes]]\nname = "parcels"\ntext = "to deliver"\nlegal_basis = "contract (GDPR art. 6(1)(b))"\nelsewhere = true\n'
+RECIPIENT = (
+    ELSEWHERE
+    + '[[recipients]]\nname = "Post"\npurpose = "parcels"\ndata = "addresses"\ncountry = "DK"\nconfidentiality = "agreement of 2026"\n'
+)
 NEWS = """
 [[forms]]
 name = "news"

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ telephone = "+45 12 34 56 78"
 name = "orders"
 text = "to deliver what you ordered"
 legal_basis = "contract (GDPR art. 6(1)(b))"
+elsewhere = true
 
 [visits]
 items = ["time", "page", "visitor"]
@@ -119,9 +121,54 @@ def test_a_mistake_is_told_with_its_place_and_a_remedy(text: str, parts: list[st
         assert part in message
 
 
-def test_a_recipient_for_an_undeclared_purpose_is_told():
-    with pytest.raises(DeclarationError, match=r"'Parcel Co' has the purpose 'orders', which no \[\[purposes\]\] entry declares"):
+def test_a_recipient_with_a_purpose_of_its_own_is_refused():
+    with pytest.raises(DeclarationError, match="'Parcel Co' has the purpose 'orders', which is its own: nobody gives data for it"):
         load_declaration({"recipients": [RECIPIENT | {"purpose": "orders"}]})
+
+
+def test_to_declare_the_purpose_does_not_make_it_one_that_data_are_given_for():
+    own = {"name": "advertising", "text": "to sell", "legal_basis": "none"}
+    with pytest.raises(DeclarationError, match="Data are not sold"):
+        load_declaration({"purposes": [own], "recipients": [RECIPIENT | {"purpose": "advertising"}]})
+
+
+FORM = {"name": "orders", "path": "/o", "purpose": "answer", "retention_days": 9, "fields": {"name": "keep", "email": "keep"}}
+PRINTER = {"name": "Print & Post Ltd", "purpose": "answer", "country": "DK", "fields": ["name"]}
+BOUND = {"reference": "agreement 12", "date": date(2026, 5, 1)}
+
+
+def test_a_recipient_of_fields_is_declared_with_its_undertaking():
+    found = load_declaration({"forms": [FORM], "recipients": [PRINTER | {"undertaking": BOUND}]}).recipients[0]
+    assert (found.fields, found.slug) == (("name",), "print-post-ltd")
+    assert found.undertaking
+    assert found.undertaking.date == date(2026, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "no undertaking of confidentiality is declared"),
+        ({"undertaking": BOUND | {"reference": " "}}, "no undertaking of confidentiality is declared"),
+        ({"undertaking": BOUND, "fields": ["name", "phone"]}, "fields that no form of the purpose 'answer' declares: phone"),
+        ({"undertaking": BOUND, "purpose": "statistics"}, "fields that no form of the purpose 'statistics' declares: name"),
+        ({"undertaking": BOUND, "fields": []}, "needs fields"),
+        ({"undertaking": BOUND, "webhook": "ftp://x"}, "has a webhook that is no address"),
+        ({"undertaking": BOUND, "fields": [], "data": "names", "webhook": "https://x.example"}, "has a webhook, and no fields"),
+        ({"undertaking": BOUND, "name": "…"}, "has no name that settings could be written for"),
+        ({"undertaking": {"reference": "x"}}, "missing required field `date`"),
+        ({"undertaking": BOUND, "sell": True}, "unknown field `sell`"),
+    ],
+)
+def test_what_a_recipient_lacks_is_told_at_the_start(change: dict[str, Any], words: str):
+    with pytest.raises(DeclarationError) as raised:
+        load_declaration({"forms": [FORM], "recipients": [PRINTER | change]})
+    assert words in str(raised.value)
+
+
+def test_two_recipients_that_settings_could_not_tell_apart_are_refused():
+    both = [PRINTER | {"undertaking": BOUND}, PRINTER | {"undertaking": BOUND, "name": "Print Post Ltd"}]
+    with pytest.raises(DeclarationError, match="named twice"):
+        load_declaration({"forms": [FORM], "recipients": both})
 
 
 def test_a_recipient_of_statistics_needs_no_purpose_entry():

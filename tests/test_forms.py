@@ -297,7 +297,7 @@ def test_an_unknown_word_is_told_with_the_known_ones(changes: dict[str, Any], kn
     assert unknown not in fault(CONTACT | changes)
 
 
-@pytest.mark.parametrize("missing", ["name", "path", "purpose", "retention_days", "fields"])
+@pytest.mark.parametrize("missing", ["name", "purpose", "retention_days", "fields"])
 def test_what_a_form_cannot_do_without_must_be_written(missing: str):
     assert f"missing required field `{missing}`" in fault({key: value for key, value in CONTACT.items() if key != missing})
 
@@ -339,7 +339,15 @@ def test_a_field_needs_a_name():
 # --- purposes --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("purpose", ["answer", "newsletter", "personalised content", "questionnaire", "statistics"])
+PREFERENCES = {
+    "name": "interests",
+    "purpose": "personalised content",
+    "retention_days": 30,
+    "fields": {"what": {"treatment": "choice", "choices": ["a", "b"]}},
+}
+
+
+@pytest.mark.parametrize("purpose", ["answer", "newsletter", "questionnaire", "statistics"])
 def test_the_usual_purposes_need_no_declaration(purpose: str):
     assert declare(purpose=purpose).purpose == purpose
     assert Declaration().purpose(purpose).legal_basis
@@ -359,7 +367,37 @@ def test_an_own_purpose_is_declared_once_and_used():
     assert load_declaration({"purposes": [own], "forms": [CONTACT | {"purpose": "orders"}]}).forms[0].purpose == "orders"
 
 
-@pytest.mark.parametrize("purpose", ["answer", "newsletter", "personalised content"])
+def test_the_form_of_personalised_content_stands_on_our_own_page():
+    assert load_declaration({"forms": [PREFERENCES]}).forms[0].path == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"path": "/interests"}, "stands on our own page; leave out path"),
+        ({"requested": True}, "stands on our own page"),
+        ({"link_visit": True}, "stands on our own page"),
+        ({"fields": {"what": "keep"}}, 'give each field the treatment "choice"'),
+        ({"fields": {"email": {"treatment": "keep", "identity": True}}}, "kept without a name"),
+    ],
+)
+def test_personalised_content_is_of_choices_without_a_name(change: dict[str, Any], words: str):
+    assert words in fault(PREFERENCES | change)
+
+
+def test_there_is_one_form_of_personalised_content():
+    assert "declare one form for it" in fault(PREFERENCES, PREFERENCES | {"name": "others"})
+
+
+def test_a_newsletter_needs_an_address():
+    assert "a newsletter needs the field with identity = true" in fault(CONTACT | {"purpose": "newsletter", "fields": {"name": "keep"}})
+
+
+def test_several_choices_are_for_choices_only():
+    assert "several is for the treatment 'choice' only" in fault(CONTACT | {"fields": {"name": {"treatment": "keep", "several": True}}})
+
+
+@pytest.mark.parametrize("purpose", ["answer", "newsletter"])
 def test_what_the_visitor_asks_for_may_be_requested(purpose: str):
     assert declare(purpose=purpose, requested=True).requested
 

@@ -27,7 +27,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from privacy_middleware import mail as mail_module
-from privacy_middleware.mail import Mail, NotNow, Undeliverable, Unsure, message_of, Smtp
+from privacy_middleware.mail import Mail, NotNow, Smtp, Undeliverable, Unsure, message_of
 from privacy_middleware.vault import normalise_email
 
 ANNA, SENDER = "anna.canary@example.org", "privacy@example.net"

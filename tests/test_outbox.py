@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from privacy_middleware.mail import Mail, NotNow, Undeliverable, Unsure, Smtp
+from privacy_middleware.mail import Mail, NotNow, Smtp, Undeliverable, Unsure
 from privacy_middleware.rights import outbox
 from privacy_middleware.rights.office import Office
 from privacy_middleware.rights.outbox import LIFE, MINUTE, MOST_A_TURN, RETRY_MINUTES, Sent, Waiting, deliver, drop_expired, find, read

@@ -31,6 +31,7 @@ from privacy_middleware.site.owner import FILTERS, OwnerPages
 from privacy_middleware.site.pages import Pages
 from privacy_middleware.site.panels import PANELS, TITLES
 from privacy_middleware.site.periods import NAMES
+from privacy_middleware.site.service import ServicePages
 from privacy_middleware.site.sign_in import SignIn
 from privacy_middleware.statistics import bookkeeper, reports
 from privacy_middleware.store.base import Store
@@ -390,7 +391,8 @@ def test_a_viewer_gets_no_page_of_the_officers(busy: Site) -> None:
     sign_in = SignIn(busy.privacy, pages)
     own = DeskPages(busy.privacy, None, sign_in).routes()  # type: ignore[arg-type]
     own += AccountabilityPages(busy.privacy, OwnerPages(busy.privacy, pages, sign_in), sign_in).routes()
-    assert len(own) == 11
+    own += ServicePages(busy.privacy, OwnerPages(busy.privacy, pages, sign_in), sign_in).routes()
+    assert len(own) == 14
     ids = [row["id"] for row in query("SELECT lower(hex(id)) AS id FROM request UNION ALL SELECT lower(hex(id)) FROM submission")]
     for route in own:
         for id_ in ids:

@@ -57,6 +57,7 @@ THREE = {
     "timezone": ("Europe/Copenhagen", "America/New_York", "Asia/Tokyo"),
     "signals": ("gpc=ignore,dnt=refuse", "gpc=refuse,dnt=ignore", "gpc=ignore,dnt=ignore"),
     "sites": ("k.example", "e.example", "f.example"),
+    "webhook_inside": ("10.0.0.0/8", "127.0.0.1/32", "::1/128"),
     "exclude_paths": ("/k", "/e", "/f"),
     "query_params": ("k", "e", "f"),
     "path_params": ("k", "e", "f"),
@@ -82,7 +83,15 @@ THREE = {
 
 
 def test_the_table_of_three_values_covers_every_setting_that_may_stand_in_the_file():
-    assert set(THREE) == set(NAMES) - {"policy", "secret_keys", "forms", "smtp_url", "owner_password_hash", "metrics_token"}
+    assert set(THREE) == set(NAMES) - {
+        "policy",
+        "secret_keys",
+        "forms",
+        "smtp_url",
+        "owner_password_hash",
+        "metrics_token",
+        "webhook_secrets",
+    }
 
 
 @pytest.mark.parametrize("name", THREE)

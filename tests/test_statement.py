@@ -47,6 +47,7 @@ telephone = "+45 12 34 56 78"
 name = "delivery"
 text = "to deliver what you ordered"
 legal_basis = "our contract with you"
+elsewhere = true
 [[recipients]]
 name = "Posten"
 purpose = "delivery"

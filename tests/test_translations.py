@@ -564,6 +564,9 @@ def person_mails(desk: Desk, who: Particulars) -> Iterator[Mail]:
     outcomes = {"orders": Erased(2), "invoices": Kept("The law wants it.")}
     yield mails.receipt(desk.office, who, submissions=1, outcomes=outcomes, told=["Post"])
     yield mails.receipt(desk.office, who, submissions=0, outcomes={}, told=[])
+    yield mails.answer(desk.office, who, "Later.")
+    yield mails.sign_up(desk.office, who, "https://www.example.org/link")
+    yield mails.already(desk.office, who, "https://www.example.org/link")
 
 
 def owner_mails(desk: Desk) -> Iterator[Mail]:
@@ -577,6 +580,9 @@ def owner_mails(desk: Desk) -> Iterator[Mail]:
         yield mails.tell_recipients(office, kind, Particulars(ANNA, "fr"), names=["Post"])
     for kind in mails.TO_PERSON:
         yield mails.lost(office, kind, id_)
+    for kind in mails.NOTICES:
+        yield mails.pass_on(office, "Post", kind, id_, entry="0" * 32)
+        yield mails.not_told(office, "Post", kind, id_, fault="a line")
     yield mails.sign_in(office, "https://www.example.org/link")
     yield mails.report(office, "May", ["Visits: 3"], [("Pages", ["3  /"])])
 

@@ -137,7 +137,13 @@ FORMS = st.lists(
     max_size=3,
 ).map(
     lambda forms: [
-        {**form, "name": f"form{n}", "path": f"/form{n}", "requested": form["requested"] and form["purpose"] in ("answer", "newsletter")}
+        {
+            **form,
+            "fields": sorted({*form["fields"], *(["email"] if form["purpose"] == "newsletter" else [])}),
+            "name": f"form{n}",
+            "path": f"/form{n}",
+            "requested": form["requested"] and form["purpose"] in ("answer", "newsletter"),
+        }
         for n, form in enumerate(forms)
     ]
 )

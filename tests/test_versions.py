@@ -141,7 +141,7 @@ def test_every_setting_either_matters_or_is_known_not_to() -> None:
     known = {name for change, _ in MATTERING for name in change} | {name for change in OTHERS for name in change}
     unseen = {
         "database_url", "secret_keys", "path", "timezone", "forms", "smtp_url", "mail_from", "owner_email", "geoip_db", "owner_password_hash",
-        "publish", "statement", "disabled", "spool",
+        "publish", "statement", "disabled", "spool", "webhook_secrets", "webhook_inside",
     }  # fmt: skip
     assert known | unseen >= set(load_settings({}, {})[0].origins)
 

@@ -77,7 +77,10 @@ def run(options: argparse.Namespace) -> int:
             _write(privacy, store, recipient, found, options, now=now)
     finally:
         store.close()
-    print(f"{recipient.name} gets {', '.join(recipient.fields)} of {len(found)} people; each of them sees it in their overview")
+    whose = (
+        "one person, who sees it in their overview" if len(found) == 1 else f"{len(found)} people; each of them sees it in their overview"
+    )
+    print(f"{recipient.name} gets {', '.join(recipient.fields)} of {whose}")
     return 0
 
 

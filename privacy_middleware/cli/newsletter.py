@@ -115,6 +115,7 @@ def _deliver(privacy: Privacy, store: Store, issue: Issue) -> None:
             _look_on(store, issue, bar)
             return
         turn = _Sender(privacy, store).send(issue, bar)
+        _catch_up(store, issue, bar)
     if turn.fault:
         raise PrivacyError(f"it was broken off ({turn.fault}); nothing is lost. Run the same command again, or let the running app go on")
     if turn.due is not None:
@@ -136,8 +137,7 @@ class _Sender:
         def may_send() -> bool:
             if time.monotonic() >= self._renew_at:
                 self._take_lease()
-            done = newsletter.progress(self.store, issue) if bar.n % 100 == 0 else None
-            bar.update(max(0, done.sent + done.refused + done.doubtful - bar.n) if done else 1)
+            bar.update(min(1, bar.total - bar.n))
             return True
 
         self._take_lease()
@@ -165,6 +165,12 @@ def _look_on(store: Store, issue: Issue, bar: Any) -> None:
         elif time.monotonic() - moved > PATIENCE_SECONDS:
             raise PrivacyError("nothing moves; does the app run, and can it send mails? It goes on by itself when it does")
         time.sleep(WAIT_SECONDS)
+    _catch_up(store, issue, bar)
+
+
+def _catch_up(store: Store, issue: Issue, bar: Any) -> None:
+    done = newsletter.progress(store, newsletter.get(store, issue.id))
+    bar.update(max(0, done.sent + done.refused + done.doubtful - bar.n))
 
 
 def _report(store: Store, issue: Issue) -> int:

@@ -5,12 +5,13 @@ Retention runs from the last answer, and from closing.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import msgspec
 
 from ..collect.visitor import day_of
-from ..errors import PrivacyError
+from ..errors import PrivacyError, VaultError
 from ..forms import ANSWER
 from ..record import submissions
 from ..record.submissions import Stored, new_id, open_sealed, seal_again
@@ -62,7 +63,7 @@ def send(office: Office, store: Store, stored: Stored, text: str, *, actor: str,
     id_ = new_id()
     sealed = seal_again(store, office.vault(), stored.subject, msgspec.json.encode(text), _place(id_))
     store.execute(queries.ADD_REPLY, id=id_, submission=stored.id, made=now, sealed=sealed)
-    outbox.add(store, office.vault(), mails.answer(office, email, text), now=now)
+    outbox.add(store, office.vault(), mails.answer(office, mails.Reader(email, office.settings.language), text), now=now)
     _answered(office, store, stored, when, now=now)
     audit.note(store, now=now, actor=actor, action="answer", about=stored.id.hex(), subject=submissions.lookup_of(store, stored))
     if close_it:
@@ -71,7 +72,10 @@ def send(office: Office, store: Store, stored: Stored, text: str, *, actor: str,
 
 def note_answered(office: Office, store: Store, stored: Stored, *, now: int) -> None:
     """Note that something was answered elsewhere, such as by telephone, in a transaction of the caller's."""
-    when, _ = submissions.read(store, office.vault(), stored) if stored.answered is None else (None, None)
+    when = None
+    if stored.answered is None:
+        with suppress(VaultError):  # then it is not known how long it took
+            when, _ = submissions.read(store, office.vault(), stored)
     _answered(office, store, stored, when, now=now)
 
 

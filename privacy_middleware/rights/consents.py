@@ -104,7 +104,7 @@ def _ask(office: Office, store: Store, stored: Stored, *, now: int) -> None:
         return  # too many in all: later
     consent, token = _new(office, store, stored, language=office.settings.language, now=now)
     life = (consent.until or now) - now
-    outbox.add(store, office.vault(), mails.sign_up(office, email, _address(office, token)), now=now, life=life)
+    outbox.add(store, office.vault(), mails.sign_up(office, _reader(office, email), _address(office, token)), now=now, life=life)
     audit.note(store, now=now, actor=audit.SYSTEM, action="consent asked", about=_about(consent), subject=_lookup(store, consent))
 
 
@@ -150,7 +150,9 @@ def invite(office: Office, store: Store, *, actor: str, now: int) -> int:
             sealed = _seal(office, store, consent.subject, consent.id, Wording(office.settings.language))
             until = now + UNCONFIRMED_DAYS * DAY
             store.execute(queries.INVITE, id=consent.id, hash=_hash(store, office, token), until=until, asked=now, sealed=sealed)
-            outbox.add(store, office.vault(), mails.sign_up(office, email, _address(office, token)), now=now, life=until - now)
+            outbox.add(
+                store, office.vault(), mails.sign_up(office, _reader(office, email), _address(office, token)), now=now, life=until - now
+            )
             audit.note(store, now=now, actor=actor, action="consent asked", about=_about(consent), subject=_lookup(store, consent))
         invited += 1
     return invited
@@ -294,6 +296,11 @@ def _token(store: Store, office: Office, id_: bytes) -> str:
 
 def _hash(store: Store, office: Office, token: str) -> bytes:
     return token_hash(root_key(store, office.vault()), "consent", token)
+
+
+def _reader(office: Office, email: str) -> mails.Reader:
+    """Whoever signs up says no language: it is the owner's until they press the button, in theirs."""
+    return mails.Reader(email, office.settings.language)
 
 
 def _address(office: Office, token: str) -> str:

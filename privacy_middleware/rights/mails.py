@@ -206,18 +206,16 @@ def lifted(office: Office, __: Request, who: Particulars) -> Mail:
                       _("You asked us to store your data only, and not to use them. That has come to an end."), _(COMPLAIN))  # fmt: skip
 
 
-def answer(office: Office, email: str, text: str) -> Mail:
+def answer(office: Office, who: Addressee, text: str) -> Mail:
     """Send the owner's answer to a question."""
-    who = Reader(email, office.settings.language)
     _ = _of(office, who)
     on = _("If you would like to go on with this, reply to this mail.") if office.owner else ""
     mail = _to_person(office, "answer", who, _("Our answer"), text, on)
     return msgspec.structs.replace(mail, headers={"Reply-To": office.owner} if office.owner else {}, automatic=False)
 
 
-def sign_up(office: Office, email: str, link: str) -> Mail:
+def sign_up(office: Office, who: Addressee, link: str) -> Mail:
     """Ask somebody whether it was them who asked for the newsletter."""
-    who = Reader(email, office.settings.language)
     _ = _of(office, who)
     return _to_person(
         office,

@@ -1,4 +1,4 @@
-"""Tells those who got data of a person that it was erased, corrected, withdrawn or restricted, until they say that they know (GDPR art. 19).
+"""Tells those who got data of a person that it was erased, corrected, withdrawn or restricted, until they say that they know (art. 19).
 
 A notice names the entry that a disclosure gave them, and nobody: what is erased here is not kept for the sake of telling.
 """

@@ -15,7 +15,6 @@ from starlette.requests import Request as Call
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ..collect.choice import REFUSED
 from ..errors import PrivacyError
 from ..mail import is_mailable
 from ..privacy import Privacy
@@ -34,16 +33,7 @@ from ..waiting import answer_of, in_thread
 from .origin import is_same_origin
 from .package import kept_in_words, package, shown
 from .pages import HEADERS, Pages, base_path, wished_language
-from .visitor import (
-    NO_CHOICE,
-    NOT_OURS,
-    UNREACHABLE,
-    address_of,
-    delete_of_browser,
-    drop_preferences_cookie,
-    keep_choice,
-    read_body,
-)
+from .visitor import NO_CHOICE, NOT_OURS, UNREACHABLE, address_of, read_body, refuse_in_browser
 
 Result = TypeVar("Result")
 MOST_BODY: Final = 12 * LONGEST_TEXT + 10_000
@@ -255,10 +245,7 @@ class RequestPages:
         """Lead to the page where it goes on; an objection also refuses to be recorded in this browser."""
         response = self.pages.private(_see(call, f"{place}/{token}"))
         if refuse:
-            deleted = await delete_of_browser(call, self.privacy)
-            keep_choice(call, response, self.privacy, REFUSED)
-            if deleted is not None:
-                drop_preferences_cookie(call, response, self.privacy)
+            await refuse_in_browser(call, response, self.privacy)
         soon = self.privacy.clerk.hurry()
         if place == "status":  # an erasure without sources is done in a moment: let the next page say so
             with suppress(Exception):  # the clerk counts and logs what failed, and tries again

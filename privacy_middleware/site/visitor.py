@@ -166,6 +166,14 @@ async def delete_of_browser(request: Request, privacy: Privacy) -> int | None:
     return await delete_hits(request, privacy)
 
 
+async def refuse_in_browser(request: Request, response: Response, privacy: Privacy) -> None:
+    """Delete all that is kept of this browser, as far as the database can be reached, and keep the refusal in its cookie."""
+    deleted = await delete_of_browser(request, privacy)
+    keep_choice(request, response, privacy, REFUSED)
+    if deleted is not None:
+        drop_preferences_cookie(request, response, privacy)
+
+
 async def forget_preferences(request: Request, privacy: Privacy) -> None:
     """Delete what this browser's visitor chose to be shown, if they did.
 

@@ -81,7 +81,8 @@ def _form(_: Language, facts: Facts, form: Form) -> Section:
     )
     rows = (((_.own(field.label) or name), kept(_, field)) for name, field in form.fields.items())
     heading = _("What you tell us: %(form)s", form=title(_, form))
-    return Section(f"form-{form.name}", heading, paragraphs, table=((_("Field"), _("What we keep of it")), *rows))
+    links = ((_("What you are shown"), "/my-preferences"),) if form.purpose == PERSONALISED else ()
+    return Section(f"form-{form.name}", heading, paragraphs, table=((_("Field"), _("What we keep of it")), *rows), links=links)
 
 
 def kept_for(_: Language, form: Form) -> str:
