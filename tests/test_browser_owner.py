@@ -50,7 +50,7 @@ AGENTS = (
 )  # fmt: skip
 COUNTRIES = ("DK", "DE", "SE", "US", "GB", "FR", "PL", "DK", "DK", "DE")
 POLICY = WHOLE.replace("/canary-page", "/prices").replace("canary goal", "saw the prices").replace("canary funnel", "asked for a price")
-DESK = ("requests", "submissions", "recipients", "statement", "audit", "state")
+DESK = ("questions", "requests", "submissions", "questionnaires", "newsletter", "recipients", "statement", "audit", "state")
 
 
 def visits() -> Iterator[Hit]:

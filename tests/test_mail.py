@@ -79,10 +79,10 @@ class MailServer:
 
 @contextmanager
 def mail_server(
-    *, tls: ssl.SSLContext | None = None, is_tls_from_start: bool = False, utf8: bool = True, **more: Any
+    *, tls: ssl.SSLContext | None = None, is_tls_from_start: bool = False, utf8: bool = True, handler: MailServer | None = None, **more: Any
 ) -> Iterator[MailServer]:
     """A mail server of the test's own on this machine, on a free port."""
-    server = MailServer(**more)
+    server = handler or MailServer(**more)
     options: dict[str, Any] = {"enable_SMTPUTF8": utf8, "hostname": "test"}
     if tls and not is_tls_from_start:
         options |= {"tls_context": tls, "require_starttls": True}

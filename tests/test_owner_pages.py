@@ -69,7 +69,9 @@ data = "addresses"
 country = "Denmark"
 """
 )
-OFFICERS = ("requests", "submissions", "recipients", "statement", "audit", "state")
+OFFICERS = (
+    "questions", "requests", "submissions", "questionnaires", "newsletter", "recipients", "statement", "audit", "state",
+)  # fmt: skip
 
 
 # --- a site with figures ---------------------------------------------------------------------------------------------------
@@ -184,7 +186,8 @@ def routes(site: Site) -> list[Any]:
     pages = Pages(Languages())
     sign_in = SignIn(site.privacy, pages)
     owner = OwnerPages(site.privacy, pages, sign_in)
-    return [*sign_in.routes(), *owner.routes(), *DeskPages(site.privacy, owner, sign_in).routes()]
+    desk = [*DeskPages(site.privacy, owner, sign_in).routes(), *ServicePages(site.privacy, owner, sign_in).routes()]
+    return [*sign_in.routes(), *owner.routes(), *desk]
 
 
 def places(site: Site) -> list[str]:

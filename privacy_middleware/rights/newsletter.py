@@ -158,6 +158,8 @@ def send(office: Office, store: Store, issue: Issue, *, clock: Callable[[], int]
 
     `may_send` is asked before each mail: another process may have taken over, or this one is to end.
     """
+    if issue.ended is not None:
+        return Turn("", None)
     with store.transaction():  # what another process was just sending when it ended
         store.execute(queries.DOUBT, issue=issue.id)
     html, after, last = as_mail(issue.text), b"", None

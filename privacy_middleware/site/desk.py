@@ -32,6 +32,8 @@ from .owner import OwnerPages
 from .sign_in import SignIn, form_of, see
 
 ACTOR: Final = "the owner (page)"
+MOST_ANSWER: Final = 12 * answers.LONGEST_ANSWER + 10_000
+"""Bytes of the form: a letter takes twelve at most."""
 SOON_DAYS: Final = 7
 MOST_ROWS: Final = 200
 LAST_DAY: Final = 2**31
@@ -187,7 +189,7 @@ class DeskPages:
             shown = {name: [in_words(value) for value in found] for name, found in values.items()}
             return opened | {"values": shown, "at": self._instant(instant)}
 
-        sent = await form_of(call, self.privacy.settings.base_url) if call.method == "POST" else {}
+        sent = await form_of(call, self.privacy.settings.base_url, most=MOST_ANSWER) if call.method == "POST" else {}
         opened = await self._in_store(act)
         if opened is None:
             return self._not_found(call)

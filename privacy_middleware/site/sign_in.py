@@ -236,7 +236,7 @@ class SignIn:
         return await answer_of(self.privacy.recorder.submit(work))
 
 
-async def form_of(request: Request, base_url: str) -> dict[str, str]:
+async def form_of(request: Request, base_url: str, *, most: int = MOST_BODY) -> dict[str, str]:
     """Return what an urlencoded form of ours holds.
 
     Raises:
@@ -244,7 +244,7 @@ async def form_of(request: Request, base_url: str) -> dict[str, str]:
     """
     if not is_same_origin(request, base_url):
         raise HTTPException(403)
-    body = await read_body(request, most=MOST_BODY)
+    body = await read_body(request, most=most)
     if body is None:
         raise HTTPException(413)
     try:
