@@ -170,7 +170,7 @@ class Hooks:
         hooks = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802 - the standard library's name
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 hooks.taken.append(({name.lower(): value for name, value in self.headers.items()}, body))
                 self.send_response(hooks.status)

@@ -86,7 +86,9 @@ def test_who_did_not_ask_for_a_purpose_is_never_served_for_it(people: list[list[
             desk.clock.now += 60
             desk.issue()
             assert sorted(desk.got()) == sorted(life.email for life in lives if life.has_agreed and not life.objects)
-            exported = {purpose: given_to(desk, name, purpose) for name, purpose in (("printer-ltd", "answer"), ("post-letters", "newsletter"))}
+            exported = {
+                purpose: given_to(desk, name, purpose) for name, purpose in (("printer-ltd", "answer"), ("post-letters", "newsletter"))
+            }
             assert set(exported["answer"]) == {life.email for life in lives if life.has_asked and not life.objects}
             assert set(exported["newsletter"]) == {life.email for life in lives if life.has_agreed and not life.objects}
             fields = {name for found in exported.values() for values in found.values() for name in values}

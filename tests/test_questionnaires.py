@@ -81,7 +81,7 @@ def test_no_text_shows_in_a_repr(desk: People) -> None:
 
 
 def test_what_was_not_accepted_or_may_only_be_stored_does_not_count() -> None:
-    policy = POLICY.replace('[forms.fields]\nage =', '[forms.fields]\nemail = { treatment = "keep", identity = true }\nage =')
+    policy = POLICY.replace("[forms.fields]\nage =", '[forms.fields]\nemail = { treatment = "keep", identity = true }\nage =')
     with serving_people(policy=policy) as desk:
         answer(desk, 3, found="friend")
         desk.send_form("poll", found="search")
@@ -134,7 +134,7 @@ def test_no_command_opens_one_persons_answers(settled: People, capsys: pytest.Ca
 
 
 def test_with_a_name_given_for_it_they_can_be_opened() -> None:
-    policy = POLICY.replace('[forms.fields]\nage =', '[forms.fields]\nemail = { treatment = "keep", identity = true }\nage =')
+    policy = POLICY.replace("[forms.fields]\nage =", '[forms.fields]\nemail = { treatment = "keep", identity = true }\nage =')
     with serving_people(policy=policy) as desk:
         named, anonymous = desk.send_form("poll", found="friend"), desk.send_form("poll", "", found="friend")
         by_id = {one.id: one for one in submissions.find(desk.store, first=0, last=2**31)}

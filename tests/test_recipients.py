@@ -452,7 +452,9 @@ def test_a_webhook_without_its_secret_stops_the_start() -> None:
         serving_people(also=hooked(PRINTER, "https://hooks.example.org/")).__enter__()
 
 
-@pytest.mark.parametrize("value", ["printer-ltd", "printer-ltd=abc", "Printer=whsec_YWFh", "printer-ltd=whsec_%%%", "printer-ltd=whsec_YWFh"])
+@pytest.mark.parametrize(
+    "value", ["printer-ltd", "printer-ltd=abc", "Printer=whsec_YWFh", "printer-ltd=whsec_%%%", "printer-ltd=whsec_YWFh"]
+)
 def test_a_secret_that_is_none_is_told_without_showing_it(value: str) -> None:
     with pytest.raises(SettingsError) as raised:
         serving_people(webhook_secrets=value).__enter__()
@@ -497,7 +499,10 @@ def test_disclose_writes_a_file_that_only_its_owner_reads(settled: People, capsy
     assert amount("disclosure") == 4
 
 
-@pytest.mark.parametrize("arguments", [["--purpose", "newsletter", "--output", "x.csv"], ["--purpose", "answer"], ["--purpose", "answer", "--output", "/nowhere/x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--purpose", "newsletter", "--output", "x.csv"], ["--purpose", "answer"], ["--purpose", "answer", "--output", "/nowhere/x"]],
+)
 def test_disclose_that_cannot_be_done_notes_nothing(settled: People, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["disclose", "printer-ltd", *arguments]) == 1
     assert capsys.readouterr().err.startswith("privacy-middleware: ")

@@ -78,7 +78,7 @@ def test_a_mailing_that_is_killed_reaches_each_person_once_or_leaves_a_doubt(mon
         sign_everybody_up(PEOPLE)
         Path("letter.md").write_text(LETTER)
         command = [sys.executable, "-m", "privacy_middleware", "newsletter", "send", "letter.md"]
-        chance = random.Random("canary")  # noqa: S311 - a test's
+        chance = random.Random("canary")
         for kill in range(1, KILLS + 1):
             before = inbox.got.total()
             sending = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
