@@ -220,7 +220,7 @@ def test_the_link_of_an_issue_is_each_persons_own(desk: People) -> None:
     assert len(set(links.values())) == 2
     desk.press(links[OTTO], "leave")
     desk.issue("# Later\n\nIt sang.")
-    assert desk.got() == sorted([ANNA, OTTO], key=desk.got().index) + [ANNA]
+    assert (sorted(desk.got()[:2]), desk.got()[2:]) == ([ANNA, OTTO], [ANNA])
 
 
 def test_without_https_no_one_click_is_promised(desk: People) -> None:

@@ -117,7 +117,7 @@ def test_one_person_more_or_less_never_shows_below_the_fewest(values: list[str],
 @pytest.fixture
 def settled(desk: People, monkeypatch: pytest.MonkeyPatch) -> People:
     Path("privacy.toml").write_text(POLICY)
-    for name, value in {"PRIVACY_SECRET_KEYS": SECRET, **environ()}.items():
+    for name, value in {**environ(), "PRIVACY_SECRET_KEYS": SECRET}.items():
         monkeypatch.setenv(name, value)
     return desk
 

@@ -66,7 +66,7 @@ def record_in_force(_: Language, facts: Facts, given: Sequence[Given] = ()) -> P
         ),
         disclosures=tuple(
             _(
-                "%(name)s, for the purpose “%(purpose)s”: %(number)s entries, from %(first)s to %(last)s",
+                "%(name)s, for the purpose “%(purpose)s”, from %(first)s to %(last)s; entries: %(number)s",
                 name=name,
                 purpose=_.own(purpose),
                 number=_.number(amount),
