@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from .collect.visitor import day_of
 from .errors import VaultError
@@ -12,8 +13,11 @@ from .privacy import Privacy
 from .record.purge import first_kept
 from .rights import erasure, outbox
 from .rights.requests import Request, find_all
-from .store import queries
+from .store import queries, service_queries
 from .store.base import Store, near
+
+LONGEST_UNTOLD: Final = 7 * 86_400_000
+"""Milliseconds."""
 
 
 def problems(privacy: Privacy, store: Store) -> list[str]:
@@ -21,7 +25,21 @@ def problems(privacy: Privacy, store: Store) -> list[str]:
     asked = find_all(store) if store.has_table("request") else []
     mails = len(outbox.find(store)) if store.has_table("mail") else 0
     forgotten = erasure.to_replay(privacy.office, store) if store.has_table("tombstone") else erasure.tombstones(privacy.office)
-    return [*_store_problems(privacy, store), *_request_problems(privacy, asked, mails=mails, to_replay=len(forgotten))]
+    of_requests = _request_problems(privacy, asked, mails=mails, to_replay=len(forgotten))
+    return [*_store_problems(privacy, store), *of_requests, *(_service_problems(privacy, store) if store.has_table("notice") else ())]
+
+
+def _service_problems(privacy: Privacy, store: Store) -> list[str]:
+    found = []
+    waiting = store.value(service_queries.SIGN_UPS_WAITING)
+    if waiting and not privacy.office.can_ask:
+        found.append(
+            f"{waiting} people signed up for the newsletter, and cannot be asked to confirm: set PRIVACY_BASE_URL and PRIVACY_SMTP_URL"
+        )
+    untold = store.value(service_queries.NOTICES_WAITING, before=int(time.time() * 1000) - LONGEST_UNTOLD)
+    if untold:
+        found.append(f"{untold} times a recipient has not said for a week that it knows; see `privacy-middleware recipients list`")
+    return found
 
 
 def _request_problems(privacy: Privacy, asked: Sequence[Request], *, mails: int, to_replay: int) -> list[str]:

@@ -25,9 +25,10 @@ from privacy_middleware.values import networks
 from privacy_middleware.webhook import Hook, NotAccepted, NotSent, post, signature
 
 from .conftest import query
-from .databases import back_up, contents, environ, restore
+from .databases import contents, environ, restore
 from .requesting import ANNA, DAY, OTTO, OWNER, amount
 from .serving_people import HOOK_SECRET, INSIDE, POST, PRINTER, Hooks, People, hooked, serving_people, taking_hooks
+from .test_erasure import back_up
 
 
 @pytest.fixture
@@ -355,11 +356,11 @@ def test_a_replay_tells_them_again_and_leaves_nothing() -> None:
     with with_hook() as (desk, hooks):
         desk.subscribe()
         give(desk)
-        desk.store.checkpoint()
-        back_up()
+        back_up(desk)
         desk.confirmed("erasure")
         desk.work()
-        desk.store.close()
+        for store in (desk.store, desk.clerk.store, desk.postman.store):
+            store.close()
         restore()
         desk.store.open()
         assert amount("consent") == 1

@@ -127,6 +127,10 @@ RECEIVED: Final = """/* notices.received */
 UPDATE notice SET received = :now, proof = :proof, sealed = NULL WHERE id = :id AND received IS NULL"""
 PURGE_NOTICES: Final = "/* notices.purge */ DELETE FROM notice WHERE made <= :before"
 
+SIGN_UPS_WAITING: Final = """/* problems.service */
+SELECT COUNT(*) FROM submission WHERE purpose = 'newsletter' AND outcome = 'accepted'
+    AND NOT EXISTS (SELECT 1 FROM consent WHERE consent.submission = submission.id)"""
+NOTICES_WAITING: Final = "/* problems.service */ SELECT COUNT(*) FROM notice WHERE received IS NULL AND made <= :before"
 ANY_SERVICE: Final = """/* clerk.look */
 SELECT EXISTS (SELECT 1 FROM consent WHERE until <= :now)
     OR (:can_ask AND EXISTS (SELECT 1 FROM submission WHERE purpose = 'newsletter' AND outcome = 'accepted'
