@@ -66,8 +66,8 @@ BROKEN: list[tuple[str, tuple[Profile, ...], dict[str, Any]]] = [
     ("Fewest visitors that a figure shows", PROFILES, {"suppress_below": 2}),
     ("Secret key", PROFILES, {"secret_keys": "", "policy": CONTROLLER + NEWS}),
 ]  # fmt: skip
-PURPOSE = '[[purposes]]\nname = "delivery"\ntext = "to deliver"\nlegal_basis = "because we like to"\n'
-PURPOSE += RECIPIENT.replace('"answer"', '"delivery"')
+PURPOSE = '[[purposes]]\nname = "delivery"\ntext = "to deliver"\nlegal_basis = "because we like to"\nelsewhere = true\n'
+PURPOSE += RECIPIENT.removeprefix(ELSEWHERE).replace('"parcels"', '"delivery"')
 
 
 def held(law: Profile, *, store: Store | None = None, **settings: Any) -> dict[str, Check]:

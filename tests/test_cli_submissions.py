@@ -674,8 +674,11 @@ def test_forms_whose_names_begin_alike_are_counted_apart(capsys: pytest.CaptureF
 # --- status and purge ------------------------------------------------------------------------------------------------------
 
 
-def test_status_tells_how_many_there_are_of_each_form(capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_tells_how_many_there_are_of_each_form(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     fill_three()
+    assert "1 people signed up for the newsletter, and cannot be asked" in run(capsys, "status")[1]
+    for name, value in {"BASE_URL": "https://www.example.org", "SMTP_URL": "smtp://localhost", "MAIL_FROM": "a@example.org"}.items():
+        monkeypatch.setenv(f"PRIVACY_{name}", value)
     code, out, err = run(capsys, "status")
     assert (code, err) == (0, "")
     assert re.search(rf"^submissions +contact: 2, since {iso(DAY)}$", out, re.MULTILINE)

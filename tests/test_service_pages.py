@@ -155,6 +155,21 @@ def test_the_words_and_language_of_the_page_are_kept(site: Served) -> None:
     assert said.words in page
 
 
+def test_a_receipt_of_the_consent_can_be_kept(site: Served) -> None:
+    link = site.signed_up()
+    assert site.client.get(f"{link}/receipt").status_code == 404
+    site.client.post(link, data={"action": "join"})
+    assert f"{link}/receipt" in site.client.get(link).text
+    receipt = site.client.get(f"{link}/receipt").json()
+    record = receipt["dpv:hasRecordOfActivity"]
+    assert record["dpv:hasConsentStatus"]["@type"] == "dpv:ConsentGiven"
+    assert record["dpv:hasProcess"][0]["dct:title"] == "news"
+    site.client.post(link, data={"action": "leave"})
+    receipt = site.client.get(f"{link}/receipt").json()
+    assert receipt["dpv:hasRecordOfActivity"]["dpv:hasConsentStatus"]["@type"] == "dpv:ConsentWithdrawn"
+    assert ANNA not in str(receipt)
+
+
 def test_a_second_sign_up_looks_the_same_to_everybody(site: Served) -> None:
     site.client.post(site.signed_up(), data={"action": "join"})
 

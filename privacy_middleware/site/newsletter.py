@@ -83,6 +83,7 @@ class NewsletterPages:
         _ = self.pages.language_of(call)
         state = "left" if consent.withdrawn is not None else "in" if consent.is_in_force else "asked"
         values: dict[str, Any] = {"state": state, "done": done, "words": words(_, self.office.site), "site": _.own(self.office.site)}
+        values |= {"token": call.path_params["token"], "was_in": consent.given is not None}
         return self.pages.private(self.pages.render(call, "newsletter.html", **values))
 
     def _now(self) -> int:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from ..collect.choice import REFUSED, kept_choice
 from ..privacy import Privacy
 from ..record.submissions import root_key
-from ..rights import links, requests
+from ..rights import consents, links, requests
 from ..rights.requests import Request
 from ..statement.facts import Facts
 from ..statement.linked_data import OF_REQUESTS, Decision, receipt_document
@@ -30,6 +30,7 @@ def receipt_routes(privacy: Privacy, pages: Pages) -> list[Route]:
     return [
         Route("/receipt", site.of_choice, methods=["GET"]),
         Route("/requests/receipt/{token}", site.of_request, methods=["GET"]),
+        Route("/newsletter/{token}/receipt", site.of_consent, methods=["GET"]),
     ]
 
 
@@ -64,6 +65,32 @@ class ReceiptPages:
             language=self.pages.code_of(call),
         )
         return self._download(call, decision, facts)
+
+    async def of_consent(self, call: Call) -> Response:
+        """Return a receipt of a consent that was given or withdrawn, behind its secret link."""
+        try:
+            found = await answer_of(self.privacy.recorder.submit(lambda store: self._find_consent(store, call.path_params["token"])))
+        except UNREACHABLE:
+            return self.pages.busy(call)
+        if found is None:
+            return self.pages.private(self.pages.render(call, "no_link.html", status=404))
+        return self.pages.private(self._download(call, *found))
+
+    def _find_consent(self, store: Store, token: str) -> tuple[Decision, Facts] | None:
+        with store.transaction():
+            consent = consents.find(self.privacy.office, store, token)
+        if consent is None or consent.given is None:
+            return None
+        version = consent.statement.hex()[:8]
+        decision = Decision(
+            event="consented" if consent.is_in_force else "withdrawn",
+            purpose=consent.purpose,
+            at=datetime.fromtimestamp((consent.withdrawn or consent.given) / 1000, self.privacy.settings.zone),
+            version=version,
+            identifier=consent.id.hex(),
+            language=consents.wording(self.privacy.office, store, consent).language,
+        )
+        return decision, facts_by_name(store, {version}).get(version, self.privacy.facts)
 
     async def of_request(self, call: Call) -> Response:
         """Return a receipt of an objection, or of a restriction, that was confirmed."""
