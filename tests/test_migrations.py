@@ -11,6 +11,7 @@ import pytest
 
 from privacy_middleware.cli import main
 from privacy_middleware.errors import SchemaTooNew, StoreError
+from privacy_middleware.store.schema import migrations
 from privacy_middleware.store.sqlite import SQLiteStore
 
 from .conftest import query
@@ -230,3 +231,23 @@ def test_a_database_of_somebody_else_is_refused_and_left_as_it_is() -> None:
     assert not app.recorder.flush()
     app.recorder.close()
     assert schema() == ["CREATE TABLE page (theirs)"]
+
+
+def test_sign_ups_of_the_version_before_wait_for_an_invitation(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    from privacy_middleware.rights import consents
+    from privacy_middleware.store import sqlite
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "migrations", lambda kind: migrations(kind)[:5])
+        store.open()
+        store.close()
+    change("INSERT INTO subject (id, lookup, master, sealed) VALUES (x'01', x'02', x'03', x'04')")
+    for id_, purpose in (("05", "newsletter"), ("06", "answer")):
+        change(
+            "INSERT INTO submission (id, subject, form, purpose, day, expires, outcome, statement) "
+            f"VALUES (x'{id_}', x'01', 'f', '{purpose}', 20000, 20100, 'accepted', x'07')"
+        )
+    store.open()
+    assert consents.counts(store) == {"given": 0, "asked": 0, "withdrawn": 0, "uninvited": 1}
+    [consent] = consents.of_subject(store, b"\x01")
+    assert (consent.submission, consent.asked, consent.until) == (b"\x05", 20000 * 86_400_000, None)

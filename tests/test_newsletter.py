@@ -108,6 +108,15 @@ def test_what_nobody_confirms_is_deleted_with_all_that_came(desk: People) -> Non
     assert ANNA.encode() not in contents()
 
 
+def test_while_a_key_is_missing_a_sign_up_waits(desk: People) -> None:
+    desk.send_form("news", name="A")
+    rows = query("SELECT id, sealed FROM subject WHERE lookup IS NOT NULL")
+    change("UPDATE subject SET master = id WHERE lookup IS NOT NULL")
+    desk.work()
+    assert (desk.mails, amount("consent"), amount("submission")) == ([], 0, 1)
+    assert rows
+
+
 def test_without_mail_a_sign_up_waits() -> None:
     with serving_people(mail=False) as desk:
         desk.send_form("news", name="A")

@@ -266,6 +266,23 @@ def test_a_fault_of_ours_is_no_fault_of_the_host(visitor: Visitor, monkeypatch: 
     assert visitor.sees() is None
 
 
+def test_a_network_cannot_fill_the_database_with_choices() -> None:
+    visitor = Visitor(limits="network=1,address=1,all=1")
+    with TestClient(visitor.app, client=("93.184.216.34", 1)) as browser:
+        found = []
+        for _ in range(12):
+            browser.cookies.clear()
+            found.append(browser.post(PLACE, data={**CHOICE, "action": "save"}).status_code)
+        assert found == [200] * 10 + [429] * 2
+        assert amount("consent") == 10
+
+
+def test_who_changes_a_choice_is_not_counted() -> None:
+    visitor = Visitor(limits="network=1,address=1,all=1")
+    with TestClient(visitor.app, client=("93.184.216.34", 1)) as browser:
+        assert {browser.post(PLACE, data={**CHOICE, "action": "save"}).status_code for _ in range(15)} == {200}
+
+
 def test_under_wsgi_the_host_sees_the_same(visitor: Visitor) -> None:
     visitor.choose()
     value = visitor.browser.cookies[COOKIE]

@@ -111,10 +111,13 @@ def _deliver(privacy: Privacy, store: Store, issue: Issue) -> None:
     done = newsletter.progress(store, issue)
     total, before = sum(done), done.sent + done.refused + done.doubtful
     with tqdm(total=total, initial=before, unit="mail", desc="sending", file=sys.stderr) as bar:
-        if privacy.office.send is None:
+        sender = _Sender(privacy, store)
+        if privacy.office.send is None or not sender.may_begin():
+            print("the running app sends it (Ctrl-C ends this look only)", file=sys.stderr)
             _look_on(store, issue, bar)
             return
-        turn = _Sender(privacy, store).send(issue, bar)
+        turn = sender.send(issue, bar)
+        newsletter.end_bounced(privacy.office, store, now=_now())
         _catch_up(store, issue, bar)
     if turn.fault:
         raise PrivacyError(f"it was broken off ({turn.fault}); nothing is lost. Run the same command again, or let the running app go on")
@@ -135,26 +138,22 @@ class _Sender:
         """Send an issue; the bar moves with each mail."""
 
         def may_send() -> bool:
-            if time.monotonic() >= self._renew_at:
-                self._take_lease()
             bar.update(min(1, bar.total - bar.n))
-            return True
+            return time.monotonic() < self._renew_at or self.may_begin()
 
-        self._take_lease()
         try:
             return newsletter.send(self.privacy.office, self.store, issue, clock=_now, may_send=may_send)
         finally:
             self.store.give_lease_back(Mailer.lease, self.holder)
 
-    def _take_lease(self) -> None:
+    def may_begin(self) -> bool:
+        """Take the lease, or keep it; False if the running app, or another command, is sending."""
         now = _now()
-        if not self.store.take_lease(Mailer.lease, self.holder, now=now, until=now + LEASE_MS):
-            raise PrivacyError("the running app, or another command, is sending just now; see `privacy-middleware newsletter status`")
         self._renew_at = time.monotonic() + LEASE_MS / 3000
+        return self.store.take_lease(Mailer.lease, self.holder, now=now, until=now + LEASE_MS)
 
 
 def _look_on(store: Store, issue: Issue, bar: Any) -> None:
-    print("no mail can be sent from here, so the running app sends it (Ctrl-C ends this look only)", file=sys.stderr)
     moved = time.monotonic()
     while newsletter.get(store, issue.id).ended is None:
         done = newsletter.progress(store, issue)

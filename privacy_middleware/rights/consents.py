@@ -7,6 +7,7 @@ Who withdraws is forgotten at once, but for the proof that they had agreed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -75,15 +76,12 @@ def ask_new(office: Office, store: Store, *, now: int) -> None:
         if form.purpose != NEWSLETTER:
             continue
         for row in store.rows(queries.NEW_SIGN_UPS, purpose=NEWSLETTER, form=form.name, most=MOST_A_TURN):
-            with store.transaction():
+            with suppress(VaultError), store.transaction():  # its key may be given again; the others can be asked meanwhile
                 _ask(office, store, Stored(**row), now=now)
 
 
 def _ask(office: Office, store: Store, stored: Stored, *, now: int) -> None:
-    try:
-        email = address_of(office, store, stored)
-    except VaultError:
-        email = ""
+    email = address_of(office, store, stored)
     if not is_mailable(email):  # nobody can be written to; it stays as long as its form says, and is none of the newsletter
         _add(office, store, stored, hash_=None, until=None, now=now, sealed=None)
         return
@@ -144,7 +142,7 @@ def invite(office: Office, store: Store, *, actor: str, now: int) -> int:
         stored = stored_of(store, consent)
         with store.transaction():
             email = address_of(office, store, stored) if stored else ""
-            if not email:
+            if not is_mailable(email):
                 continue
             token = _token(store, office, consent.id)
             sealed = _seal(office, store, consent.subject, consent.id, Wording(office.settings.language))

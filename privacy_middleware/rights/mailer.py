@@ -39,7 +39,7 @@ class Mailer(OfficeWorker):
                 self._open()
                 for issue in newsletter.unfinished(self.store) if self.may_send() else ():
                     self._send(issue)
-                newsletter.end_bounced(self.office, self.store, now=self._now())
+                self._checkpoint_due |= bool(newsletter.end_bounced(self.office, self.store, now=self._now()))
                 self._empty_journal()
             except Exception as error:  # the thread must outlive any fault
                 self._again_at = self._now() + int(PAUSE_SECONDS * 1000)

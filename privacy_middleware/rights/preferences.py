@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Final
 
@@ -31,6 +34,8 @@ from .office import Office
 DAY: Final = 86_400_000
 PATIENCE: Final = 0.25
 """Seconds that a host's page waits for the preferences at most."""
+AWAY_SECONDS: Final = 5.0
+"""How long nothing is read after the database could not be."""
 Preferences = dict[str, list[str]]
 
 
@@ -127,21 +132,40 @@ class Reader:
         self._cookies = cookies
         self._clock = clock
         self._fault = fault
+        self._away_until = 0.0
 
     def of(self, cookie: str) -> Preferences | None:
         """Return what the visitor with a cookie chose; None if they did not agree, or it cannot be read within `PATIENCE`."""
         token = self._cookies.read(cookie)
-        if not token:
+        if not token or time.monotonic() < self._away_until:
             return None
+        try:
+            return self._read_beside(token) if self._store.is_shared else self._read(token)
+        except Exception as error:  # the host's page is shown all the same
+            self._fault(error)
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            return None
+
+    def _read(self, token: str) -> Preferences | None:
         store = self._store.another()
         try:
             store.open_to_read(patience=PATIENCE)
             return read(self._office, store, token, now=int(self._clock() * 1000))
-        except Exception as error:  # the host's page is shown all the same
-            self._fault(error)
-            return None
         finally:
             store.close()
+
+    def _read_beside(self, token: str) -> Preferences | None:
+        """Read in a thread of its own: a server that does not answer keeps that waiting, and not the host."""
+        future: Future[Preferences | None] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(self._read(token))
+            except Exception as error:  # whatever it is, the caller gets it
+                future.set_exception(error)
+
+        threading.Thread(target=work, name="privacy-preferences", daemon=True).start()
+        return future.result(PATIENCE)
 
 
 def _root(office: Office, store: Store) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, tzinfo
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -106,6 +107,13 @@ class Pages:
         """Return the page that says that the database cannot be reached just now, and that nothing was done."""
         response = self.render(request, "busy.html", status=503)
         response.headers["retry-after"] = str(seconds)
+        return response
+
+    def too_many(self, request: Request, wait: int, *, zone: tzinfo, now: int) -> Response:
+        """Return the page that says after how many seconds to come again; `now` in epoch milliseconds."""
+        again = datetime.fromtimestamp(now / 1000 + wait, zone)
+        response = self.render(request, "too_many.html", status=429, again=again)
+        response.headers["retry-after"] = str(wait)
         return response
 
     def text(self, template: str, language: Language, **values: Any) -> str:

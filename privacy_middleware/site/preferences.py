@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
@@ -18,17 +18,32 @@ from ..collect.visitor import date_of, day_of
 from ..forms import Form
 from ..language import Language
 from ..privacy import Privacy
+from ..record.submissions import root_key
 from ..rights import preferences
 from ..rights.consents import Wording
+from ..rights.limits import seconds_to_wait
 from ..statement.section import in_days
 from ..store.base import Store
 from ..waiting import answer_of
 from .origin import is_same_origin
 from .pages import HEADERS, Pages
-from .visitor import NO_CHOICE, NOT_OURS, UNREACHABLE, drop_preferences_cookie, forget_preferences, is_https, preferences_token, read_body
+from .visitor import (
+    NO_CHOICE,
+    NOT_OURS,
+    UNREACHABLE,
+    address_of,
+    drop_preferences_cookie,
+    forget_preferences,
+    is_https,
+    preferences_token,
+    read_body,
+)
 
 Result = TypeVar("Result")
-MOST_BODY = 20_000
+MOST_BODY: Final = 20_000
+MOST_OF_A_NETWORK: Final = 10
+"""How many times as many first choices as data requests are taken of one network in 24 hours: nobody's mailbox gets anything by it."""
+MOST: Final = 1_000_000
 
 
 def preference_routes(privacy: Privacy, pages: Pages) -> list[Route]:
@@ -99,7 +114,9 @@ class PreferencePages:
         token, cookie = self.privacy.cookies.make()
         before = self._token(call)
         said = Wording(self.pages.code_of(call), words(_, self.privacy, form))
-        await self._in_store(lambda store: self._keep(store, before, token, values, said))
+        wait = await self._in_store(lambda store: self._keep(store, call, before, token, values, said))
+        if wait:
+            return self.pages.too_many(call, wait, zone=self.privacy.settings.zone, now=self._now())
         back = _path(sent.get("back", [""])[0])
         shown: dict[str, list[str]] = {name: [str(value) for value in values.get(name, [])] for name in form.fields}
         response = RedirectResponse(back, 303, HEADERS) if back else await self._show(call, form, done="saved", kept=shown)
@@ -107,12 +124,20 @@ class PreferencePages:
         response.headers.append("set-cookie", set_preferences_cookie(cookie, days=form.retention_days, secure=secure))
         return response
 
-    def _keep(self, store: Store, before: str, token: str, values: dict[str, list[Kept]], said: Wording) -> None:
+    def _keep(self, store: Store, call: Call, before: str, token: str, values: dict[str, list[Kept]], said: Wording) -> int:
+        """Keep a choice in the place of the one before; returns after how many seconds to come again, if too many come from one network."""
         with store.transaction():
             consent = preferences.find(self.office, store, before)
             if consent is not None:
                 preferences.forget(store, consent)
+            else:
+                limits = {"network": MOST_OF_A_NETWORK * self.privacy.settings.limits["network"], "all": MOST}
+                root, address = root_key(store, self.office.vault()), address_of(call, self.privacy)
+                wait = seconds_to_wait(store, root, limits, email="", address=address, now=self._now(), what="preferences ")
+                if wait:
+                    return wait
             preferences.save(self.office, store, token, values, said, now=self._now())
+        return 0
 
     def _refuses(self, call: Call) -> bool:
         return read_choice(call.headers.raw, self.privacy.settings.signals, secure=call.url.scheme == "https").opted_out

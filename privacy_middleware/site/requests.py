@@ -138,7 +138,7 @@ class RequestPages:
         except UNREACHABLE:
             return self.pages.busy(call)
         if wait:
-            return self._too_many(call, wait)
+            return self.pages.too_many(call, wait, zone=self.office.settings.zone, now=self._now())
         if asked.is_proven:
             return await self._go_on(call, place, token, refuse=asked.kind == "objection")
         return _see(call, "sent")
@@ -180,12 +180,6 @@ class RequestPages:
             if office.can_ask:
                 requests.ask_for_proof(office, store, request, asked.who, now=now)
         return 0, "", ""
-
-    def _too_many(self, call: Call, wait: int) -> Response:
-        again = datetime.fromtimestamp(self._now() / 1000 + wait, self.office.settings.zone)
-        response = self.pages.render(call, "too_many.html", status=429, again=again)
-        response.headers["retry-after"] = str(wait)
-        return response
 
     async def sent(self, call: Call) -> Response:
         """Say what happens now: the same for everybody."""

@@ -85,9 +85,10 @@ class SQLiteStore(Store):
             StoreError: if the file cannot be read; SchemaTooNew if a newer package wrote it.
         """
         end = time.monotonic() + (patience or 0)
+        busy = BUSY_SECONDS if patience is None else min(patience, BUSY_SECONDS)
         for how in ("mode=ro", "immutable=1"):  # the second where the folder of a journal cannot be written
             try:
-                connection = sqlite3.connect(f"file:{quote(str(self.path))}?{how}", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+                connection = sqlite3.connect(f"file:{quote(str(self.path))}?{how}", uri=True, timeout=busy, isolation_level=None)
                 self._connection = connection
                 connection.execute("PRAGMA temp_store = MEMORY")
                 check_schema(connection)
