@@ -1,11 +1,9 @@
-"""The officer's pages: data requests, submissions, recipients, audit, state. GET shows, POST acts."""
+"""The officer's pages: data requests, submissions, audit, state. GET shows, POST acts."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, Final
 
 from starlette.requests import Request as Call
@@ -18,7 +16,6 @@ from ..collect.visitor import date_of
 from ..errors import PrivacyError, StoreError, VaultError
 from ..forms import ANSWER
 from ..language import N_, Language
-from ..privacy import Privacy
 from ..problems import problems
 from ..record import submissions
 from ..record.submissions import Stored
@@ -27,15 +24,12 @@ from ..rights.requests import DAY, Request
 from ..settings import effective
 from ..store import queries
 from ..store.base import Store
-from ..waiting import answer_of
-from .owner import OwnerPages
-from .sign_in import SignIn, form_of, see
+from .officer import ACTOR, MOST_ROWS, OfficerPages
+from .sign_in import form_of, see
 
-ACTOR: Final = "the owner (page)"
 MOST_ANSWER: Final = 12 * answers.LONGEST_ANSWER + 10_000
 """Bytes of the form: a letter takes twelve at most."""
 SOON_DAYS: Final = 7
-MOST_ROWS: Final = 200
 LAST_DAY: Final = 2**31
 LENGTH_OF_ID: Final = 32
 NOT_THERE: Final = N_("There is no such request.")
@@ -45,22 +39,12 @@ KINDS: Final = {
 }  # fmt: skip
 
 
-class DeskPages:
+class DeskPages(OfficerPages):
     """The pages for who may see more than statistics."""
-
-    def __init__(self, privacy: Privacy, owner: OwnerPages, sign_in: SignIn) -> None:
-        self.privacy = privacy
-        self.owner = owner
-        self.sign_in = sign_in
-        self.office = privacy.office
-        self.clock: Callable[[], float] = time.time
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-
-        def route(path: str, page: Any, *methods: str) -> Route:
-            return self.sign_in.route(f"/owner/{path}", page, role="officer", methods=methods or ("GET",))
-
+        route = self._route
         return [
             route("requests", self.requests),
             route("requests/{id}", self.request, "GET", "POST"),
@@ -263,29 +247,6 @@ class DeskPages:
             "wrong": wrong,
         }
         return self._page(call, "state.html", role, here="state", settings=effective(self.privacy.settings), **values)
-
-    # --- shared ------------------------------------------------------------------------------------------------------------
-
-    def _page(self, call: Call, template: str, role: Role, *, here: str, status: int = 200, **values: Any) -> Response:
-        return self.owner.render(call, f"owner/{template}", role, here=here, status=status, **values)
-
-    def _not_found(self, call: Call) -> Response:
-        return self.owner.pages.render(call, "not_found.html", status=404)
-
-    async def _in_store(self, work: Callable[[Store], Any]) -> Any:
-        return await answer_of(self.privacy.recorder.submit(work))
-
-    def _now(self) -> int:
-        return int(self.clock() * 1000)
-
-    def _date(self, instant: int | None) -> str:
-        return self._local(instant).date().isoformat() if instant is not None else ""
-
-    def _instant(self, instant: int | None) -> str:
-        return self._local(instant).strftime("%Y-%m-%d %H:%M") if instant is not None else ""
-
-    def _local(self, instant: int) -> datetime:
-        return datetime.fromtimestamp(instant / 1000, self.privacy.settings.zone)
 
 
 def _whole(id_: str) -> str:

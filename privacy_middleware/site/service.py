@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Final
 
 from starlette.requests import Request as Call
@@ -14,40 +12,26 @@ from starlette.routing import Route
 from ..access import Role
 from ..collect.visitor import date_of, day_of
 from ..forms import QUESTIONNAIRE
-from ..privacy import Privacy
 from ..record.submissions import Stored, ids_like
 from ..rights import answers, audit, consents, disclosures, newsletter, notices
 from ..rights.mails import NOTICES
 from ..statistics import questionnaires
 from ..statistics.response_times import NAMES, response_times
 from ..store.base import Store
-from ..waiting import answer_of
-from .owner import OwnerPages
-from .sign_in import SignIn, form_of, see
+from .officer import ACTOR, MOST_ROWS, OfficerPages
+from .sign_in import form_of, see
 
-ACTOR: Final = "the owner (page)"
-MOST_ROWS: Final = 200
 MOST_TEXTS: Final = 500
 LONGEST_PROOF: Final = 200
 SLOW_DAYS: Final = 2
 
 
-class ServicePages:
+class ServicePages(OfficerPages):
     """The pages for who answers people."""
-
-    def __init__(self, privacy: Privacy, owner: OwnerPages, sign_in: SignIn) -> None:
-        self.privacy = privacy
-        self.owner = owner
-        self.sign_in = sign_in
-        self.office = privacy.office
-        self.clock: Callable[[], float] = time.time
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-
-        def route(path: str, page: Any, *methods: str) -> Route:
-            return self.sign_in.route(f"/owner/{path}", page, role="officer", methods=methods or ("GET",))
-
+        route = self._route
         return [
             route("questions", self.questions),
             route("questionnaires", self.questionnaires),
@@ -137,20 +121,3 @@ class ServicePages:
 
     def _title(self, form: str) -> str:
         return next((one.title or one.name for one in self.privacy.declaration.forms if one.name == form), form)
-
-    def _page(self, call: Call, template: str, role: Role, *, here: str, **values: Any) -> Response:
-        return self.owner.render(call, f"owner/{template}", role, here=here, **values)
-
-    async def _in_store(self, work: Callable[[Store], Any]) -> Any:
-        return await answer_of(self.privacy.recorder.submit(work))
-
-    def _now(self) -> int:
-        return int(self.clock() * 1000)
-
-    def _date(self, instant: int | None) -> str:
-        return self._instant(instant)[:10]
-
-    def _instant(self, instant: int | None) -> str:
-        if instant is None:
-            return ""
-        return datetime.fromtimestamp(instant / 1000, self.privacy.settings.zone).strftime("%Y-%m-%d %H:%M")
