@@ -180,6 +180,7 @@ def withdraw(office: Office, store: Store, consent: Consent, *, actor: str, now:
         return consent
     if consent.given is None:
         forget(store, consent)
+        store.execute(common_queries.PURGE_SUBJECTS)  # with the last of theirs the key goes, and the keyed hash of the address
         return consent._replace(withdrawn=now, submission=None)
     notices.tell(office, store, consent.subject, "withdrawal", now=now, purpose=consent.purpose)
     until = now + _proof_days(office, store, consent) * DAY

@@ -16,6 +16,7 @@ from ..declaration import Recipient
 from ..errors import VaultError
 from ..forms import AUDIT_DAYS
 from ..record.submissions import new_id, open_sealed, seal_again
+from ..store import queries as common_queries
 from ..store import service_queries as queries
 from ..store.base import Store
 from ..webhook import NotAccepted, NotSent, post
@@ -111,7 +112,8 @@ def listed(store: Store) -> list[dict[str, Any]]:
 def purge(store: Store, *, now: int) -> None:
     """Delete notices and disclosures whose time is over, in a transaction of the caller's."""
     store.execute(queries.PURGE_NOTICES, before=now - AUDIT_DAYS * DAY)
-    store.execute(queries.PURGE_DISCLOSURES, before=now - AUDIT_DAYS * DAY)
+    if store.execute(queries.PURGE_DISCLOSURES, before=now - AUDIT_DAYS * DAY):
+        store.execute(common_queries.PURGE_SUBJECTS)
 
 
 def _send(office: Office, store: Store, recipient: Recipient, row: Mapping[str, Any], *, now: int) -> None:
