@@ -318,7 +318,7 @@ def _forms(options: argparse.Namespace) -> int:
     first, last = _period(options)
     store = open_to_read(privacy)
     try:
-        reports = form_reports(store, [form.name for form in privacy.declaration.forms], first=first, last=last)
+        reports = form_reports(store, [form.name for form in privacy.declaration.forms if form.path], first=first, last=last)
     finally:
         store.close()
     rows = [_form_row(report) for report in reports]

@@ -324,7 +324,9 @@ class OwnerPages:
             view = self._view(request)
         except Faulty as fault:
             return self._faulty(request, role, fault)
-        names = {form.name: self.pages.language_of(request).own(form.title) or form.name for form in self.privacy.declaration.forms}
+        names = {
+            form.name: self.pages.language_of(request).own(form.title) or form.name for form in self.privacy.declaration.forms if form.path
+        }
         first, last = view.period.first, view.period.last
 
         def look(store: Store) -> tuple[list[object], dict[str, int]]:
