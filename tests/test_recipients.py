@@ -519,6 +519,12 @@ def test_the_list_for_a_mail_service_is_exported_as_a_recipient(settled: People)
     assert amount("disclosure", "purpose = 'newsletter'") == 1
 
 
+def test_the_record_of_processing_is_printed_with_what_was_given(settled: People, capsys: pytest.CaptureFixture[str]) -> None:
+    give(settled)
+    assert main(["record"]) == 0
+    assert json.loads(capsys.readouterr().out)["disclosures"][0].endswith("entries: 2")
+
+
 def test_recipients_are_listed_and_noted(settled: People, capsys: pytest.CaptureFixture[str]) -> None:
     give(settled)
     settled.confirmed("erasure")

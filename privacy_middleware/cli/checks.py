@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +12,8 @@ import msgspec
 from ..checks import PROFILES, check
 from ..language import english
 from ..privacy import Privacy
-from ..statement.processing import record_in_force
+from ..rights import disclosures
+from ..statement.processing import Given, record_in_force
 from ..truth import compare, wrong
 from .common import in_one_line, open_to_read
 
@@ -51,8 +53,21 @@ def _check(options: argparse.Namespace) -> int:
 def _record(options: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
     language = privacy.languages.get(options.language or privacy.settings.language)
-    print(msgspec.json.format(msgspec.json.encode(record_in_force(language, privacy.facts))).decode())
+    record = record_in_force(language, privacy.facts, _given(privacy))
+    print(msgspec.json.format(msgspec.json.encode(record)).decode())
     return 0
+
+
+def _given(privacy: Privacy) -> Sequence[Given]:
+    """What was given to recipients, if there is a database yet."""
+    store = privacy.store
+    if not store.exists():
+        return ()
+    store.open_to_read()
+    try:
+        return disclosures.record(privacy.office, store) if store.has_table("disclosure") else ()
+    finally:
+        store.close()
 
 
 def audit_data(_: argparse.Namespace) -> int:
