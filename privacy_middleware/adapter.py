@@ -79,6 +79,7 @@ class Adapter:
         flush_at_exit(self.privacy.clerk)
         flush_at_exit(self.privacy.postman)
         flush_at_exit(self.privacy.mailer)
+        flush_at_exit(self.privacy.messenger)
         flush_at_exit(self.privacy.bookkeeper)
         if self._forms.forms:
             flush_at_exit(self.intake)

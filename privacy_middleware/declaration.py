@@ -10,6 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -354,11 +355,20 @@ def _recipient_problems(declaration: Declaration) -> list[str]:
             ),
             "has a webhook, and no fields that could go there; name them": bool(one.webhook) and not one.fields,
             "has a webhook that is no address; write for example https://hooks.example.org/privacy": (
-                one.webhook != "" and not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w/?#\[\]@!$&'()*+,;=.~:%-]*)?", one.webhook, re.ASCII)
+                one.webhook != "" and not _is_address(one.webhook)
             ),
         }
         problems += [f"{who} {words}" for words, is_wrong in checks.items() if is_wrong]
     return problems
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not (parts.username or parts.fragment)
+    except ValueError:  # an impossible port or address
+        return False
+    return sound and bool(re.fullmatch(r"[\w:/?#\[\]@!$&'()*+,;=.~%-]+", text, re.ASCII))
 
 
 def _goal_problems(declaration: Declaration) -> list[str]:

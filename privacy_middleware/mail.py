@@ -123,6 +123,8 @@ class Smtp:
     @contextmanager
     def session(self) -> Iterator[Callable[[Mail], None]]:
         """Return what sends mails over one connection, made at the first; a new one follows after `MOST_A_CONNECTION`, or a fault."""
+        import smtplib
+
         with ExitStack() as open_now:
             server: smtplib.SMTP | None = None
             sent = 0
@@ -130,20 +132,29 @@ class Smtp:
             def send(mail: Mail) -> None:
                 nonlocal server, sent
                 try:  # the sender was checked at the start
-                    data = message_of(mail, sender=self._sender, name=self._name).as_bytes()
+                    data = bytes_of(mail, sender=self._sender, name=self._name)
                 except Exception:  # of what cannot be written, the standard library fails in many ways
                     raise Undeliverable from None
-                try:
-                    if server is None or sent >= MOST_A_CONNECTION:
-                        self._say_goodbye(server)
+                if server is not None and sent < MOST_A_CONNECTION:
+                    try:
+                        sent += 1
+                        return _hand_over(server, self._sender, mail.to, data)
+                    except (Undeliverable, NotNow, Unsure):
+                        server = None
                         open_now.close()
-                        server, sent = open_now.enter_context(_connected(self._url)), 0
-                    sent += 1
+                        raise
+                    except (SenderRefused, OSError, smtplib.SMTPException):
+                        server = None  # it takes no more over this connection; nothing of the mail was handed over yet
+                self._say_goodbye(server)
+                open_now.close()
+                server, sent = open_now.enter_context(_connected(self._url)), 1
+                try:
                     _hand_over(server, self._sender, mail.to, data)
                 except BaseException:  # what the server thinks of the next mail is not known after this
                     server = None
                     open_now.close()
                     raise
+                return None
 
             yield send
             self._say_goodbye(server)
@@ -155,6 +166,18 @@ class Smtp:
         if server is not None:
             with suppress(OSError, smtplib.SMTPException):  # it is sent, whatever the server says to a farewell
                 server.quit()
+
+
+def bytes_of(mail: Mail, *, sender: str, name: str = "") -> bytes:
+    """Write a mail for the wire. Its further headers stand in one line each: the standard library would encode a long address in one.
+
+    Raises:
+        ValueError: if something cannot stand in a header.
+    """
+    if not all(f"{header}{value}".isascii() and f"{header}{value}".isprintable() for header, value in mail.headers.items()):
+        raise ValueError("a header holds what is not ASCII, or a line end")
+    lines = "".join(f"{header}: {value}\r\n" for header, value in mail.headers.items())
+    return lines.encode() + message_of(mail, sender=sender, name=name).as_bytes()
 
 
 def message_of(mail: Mail, *, sender: str, name: str = "") -> EmailMessage:
@@ -180,8 +203,6 @@ def message_of(mail: Mail, *, sender: str, name: str = "") -> EmailMessage:
     message["Message-ID"] = f"<{mail.message_id}>"
     if mail.automatic:
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office notes
-    for header, value in mail.headers.items():
-        message[header] = value
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
     message["Content-Language"] = mail.language

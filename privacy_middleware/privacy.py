@@ -32,6 +32,7 @@ from .record.waiting_hits import WaitingHits
 from .rights.clerk import Clerk
 from .rights.erasure import SOURCES, to_replay
 from .rights.mailer import Mailer
+from .rights.messenger import Messenger
 from .rights.office import Office
 from .rights.postman import Postman
 from .rights.preferences import Cookies, Reader
@@ -128,6 +129,7 @@ class Privacy:
         self.clerk = Clerk(self.store.another(), self.office, count=self.recorder.count)
         self.postman = Postman(self.store.another(), self.office, count=self.recorder.count)
         self.mailer = Mailer(self.store.another(), self.office, count=self.recorder.count)
+        self.messenger = Messenger(self.store.another(), self.office, count=self.recorder.count)
         self.cookies = Cookies(lambda: self.keys.secrets)
         self.preferences = Reader(self.store, self.office, self.cookies, clock=self.clerk.clock, fault=self.recorder.fault)
         self.terms = Terms(settings.zone, settings.suppress_below, marks(declaration.goals, declaration.funnels, declaration.forms))
@@ -138,7 +140,7 @@ class Privacy:
             publishes=settings.publish,
             count=self.recorder.count,
         )
-        self.recorder.duties += [self.clerk.look, self.postman.look, self.mailer.look, self.bookkeeper.look]
+        self.recorder.duties += [self.clerk.look, self.postman.look, self.mailer.look, self.messenger.look, self.bookkeeper.look]
         if settings.report != "none":
             self.recorder.duties.append(ReportMails(self.office).look)
         self.statement_since: int | None = None
@@ -214,6 +216,10 @@ class VisitorPrivacy(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Without the cookie: it may end up in a log or a traceback."""
         return f"VisitorPrivacy(opted_out={self.opted_out})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """For tracebacks that show variables: without it, too."""
+        return [("opted_out", self.opted_out)]
 
     @property
     def preferences(self) -> dict[str, list[str]] | None:

@@ -146,14 +146,18 @@ def _periods(store: Store, now: int) -> Iterator[Finding]:
         "mails": ("mail", now - _SLACK_DAYS * DAY, "mails wait for a week at most"),
         "consents": ("consent", now - _SLACK_DAYS * DAY, "what is not confirmed, or was withdrawn, goes in time"),
         "deliveries": ("delivery", now - (KEPT_DAYS + _SLACK_DAYS) * DAY, f"who was sent a newsletter is noted for {KEPT_DAYS} days"),
-        "disclosures": ("disclosure", now - (AUDIT_DAYS + _SLACK_DAYS) * DAY, f"whose data were given is noted for {AUDIT_DAYS} days"),
-        "notices": ("notice", now - (AUDIT_DAYS + _SLACK_DAYS) * DAY, f"what recipients were told is noted for {AUDIT_DAYS} days"),
+        "disclosures": (
+            "disclosure",
+            now - (AUDIT_DAYS + _SLACK_DAYS) * DAY,
+            f"whose data were given is noted for {AUDIT_DAYS} days after we last kept them",
+        ),
         "sessions": ("session", now - LONGEST_SESSION - _SLACK_DAYS * DAY, "nobody stays signed in for longer than a day"),
     }
     for name, (table, limit, words) in limits.items():
         if not store.has_table(table):
             continue
-        oldest: Any = store.rows(queries.OLDEST[name])[0]["oldest"]
+        values = {"before": limit} if name == "disclosures" else {}
+        oldest: Any = store.rows(queries.OLDEST[name], **values)[0]["oldest"]
         yield Finding("UNDECLARED" if oldest is not None and oldest < limit else "as said", name, words)
 
 

@@ -73,12 +73,23 @@ def post(
         "webhook-timestamp": str(timestamp),
         "webhook-signature": signature(hook.secret, id_=id_, timestamp=timestamp, body=body),
     }
-    parts = urlsplit(hook.url)
+    try:
+        parts = urlsplit(hook.url)
+        host, port, is_tls = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80), parts.scheme == "https"
+    except ValueError:
+        raise NotSent("its webhook is no address; mend it in privacy.toml") from None
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection = _connection(hook, connect)
-    cutter = threading.Timer(WHOLE_SECONDS, _cut, (connection,))
+    addresses = _addresses(hook, host, port, is_tls=is_tls)
+    sockets: list[socket.socket] = []
+    cutter = threading.Timer(WHOLE_SECONDS, _cut, (sockets,))
     cutter.daemon = True
     cutter.start()
+    connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
+    try:
+        connection.sock = _connected(addresses, host, port, sockets, is_tls=is_tls, connect=connect)
+    except NotSent:
+        cutter.cancel()
+        raise
     try:
         connection.request("POST", target, body, headers)
         answer = connection.getresponse()
@@ -93,36 +104,55 @@ def post(
     return f"{answer.status}, sha256 {hashlib.sha256(text).hexdigest()[:16]}"
 
 
-def _connection(hook: Hook, connect: Callable[..., socket.socket]) -> http.client.HTTPConnection:
-    """Connect to the very address that was looked at: the name may stand for another one a moment later (DNS rebinding)."""
-    parts = urlsplit(hook.url)
-    host, is_tls = parts.hostname or "", parts.scheme == "https"
-    port = parts.port or (443 if is_tls else 80)
-    address = _address(hook, host, port, is_tls=is_tls)
-    connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
-    try:
-        raw = connect((address, port), timeout=SECONDS)
-        connection.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=host) if is_tls else raw
-    except OSError as error:  # TLS is a kind of it
-        raise NotSent(f"{host} cannot be reached ({type(error).__name__})") from None
-    return connection
+def _connected(
+    addresses: Sequence[str], host: str, port: int, sockets: list[socket.socket], *, is_tls: bool, connect: Callable[..., socket.socket]
+) -> socket.socket:
+    """Connect to one of the very addresses that were looked at: the name may stand for another one a moment later (DNS rebinding)."""
+    fault = ""
+    for address in addresses:
+        try:
+            raw = connect((address, port), timeout=SECONDS)
+            sockets.append(raw)
+            return ssl.create_default_context().wrap_socket(raw, server_hostname=host) if is_tls else raw
+        except OSError as error:  # TLS is a kind of it
+            fault = type(error).__name__
+            for one in sockets:
+                one.close()
+    raise NotSent(f"{host} cannot be reached ({fault})")
 
 
-def _address(hook: Hook, host: str, port: int, *, is_tls: bool) -> str:
+def _addresses(hook: Hook, host: str, port: int, *, is_tls: bool) -> list[str]:
+    """Return the addresses of a host, in the order in which to try them; all must be outside, or in a network that is named."""
     try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        found = list(dict.fromkeys(str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)))
     except (OSError, UnicodeError):
         raise NotSent(f"{host} is not known") from None
-    for text in sorted(found):
+    for text in found:
         address = ipaddress.ip_address(text.partition("%")[0])
         is_inside = any(address in network for network in hook.inside if network.version == address.version)
-        if not is_inside and (not address.is_global or address.is_multicast):
+        if not is_inside and not _is_outside(address):
             raise NotSent(f"{host} is an address inside a network; if that is meant, name it in PRIVACY_WEBHOOK_INSIDE")
         if not is_inside and not is_tls:
             raise NotSent("data go out by https only; write the webhook so")
-    return min(found)
+    return found
 
 
-def _cut(connection: http.client.HTTPConnection) -> None:
-    with suppress(OSError, AttributeError):
-        connection.sock.shutdown(socket.SHUT_RDWR)
+def _is_outside(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Tell whether an address is one of the internet's, also that of version 4 in one of version 6 (RFC 6052, 3056, 4380, 4291)."""
+    if not address.is_global or address.is_multicast:
+        return False
+    if isinstance(address, ipaddress.IPv4Address):
+        return True
+    within = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    if any(address in network for network in _WITH_IPV4):
+        within.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return not address.is_site_local and all(one is None or _is_outside(one) for one in within)
+
+
+_WITH_IPV4: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+
+
+def _cut(sockets: Sequence[socket.socket]) -> None:
+    for one in sockets:
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)

@@ -12,7 +12,7 @@ from privacy_middleware.mail import Mail
 from privacy_middleware.privacy import Host, Privacy
 from privacy_middleware.record import submissions
 from privacy_middleware.record.submissions import Submission, new_id
-from privacy_middleware.rights import requests
+from privacy_middleware.rights import notices, requests
 from privacy_middleware.rights.clerk import Clerk
 from privacy_middleware.rights.postman import Postman
 from privacy_middleware.rights.requests import Particulars, Request
@@ -163,6 +163,7 @@ class Desk:
         """Have the clerk do all that is due, and the postman send what waits."""
         self.clerk.hurry().result(20)
         self.rest()
+        notices.deliver(self.office, self.store, now=self.now)
         self.send()
 
     def send(self) -> None:

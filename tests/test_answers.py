@@ -158,8 +158,14 @@ def test_an_overview_has_our_answers(desk: People) -> None:
     assert OUR_ANSWER in row["answers"][0]
 
 
-def test_an_erasure_takes_the_answers_along(desk: People) -> None:
+def test_an_erasure_takes_the_answers_along_also_those_that_wait(desk: People) -> None:
     send(desk, ask(desk))
     desk.confirmed("erasure")
     desk.work()
     assert amount("reply") == amount("submission") == 0
+    assert desk.answers() == ["receipt"]
+
+
+def test_an_address_inside_is_not_written_to(desk: People) -> None:
+    with pytest.raises(PrivacyError, match="no e-mail address that could be written to"):
+        send(desk, ask(desk, "root@localhost"))

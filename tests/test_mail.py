@@ -27,7 +27,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from privacy_middleware import mail as mail_module
-from privacy_middleware.mail import Mail, NotNow, Smtp, Undeliverable, Unsure, message_of
+from privacy_middleware.mail import Mail, NotNow, Smtp, Undeliverable, Unsure, bytes_of, message_of
 from privacy_middleware.vault import normalise_email
 
 ANNA, SENDER = "anna.canary@example.org", "privacy@example.net"
@@ -51,10 +51,15 @@ class MailServer:
         self.inbox: list[Received] = []
         self.tried: list[tuple[str, str]] = []
         self.port = 0
+        self.limit = 0
+        """How many mails it takes over one connection; 0: any number."""
 
     async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802 - aiosmtpd's
         if "MAIL" in self.answers:
             return self.answers["MAIL"]
+        session.mails = getattr(session, "mails", 0) + 1
+        if self.limit and session.mails > self.limit:
+            return "421 too many mails over one connection"
         envelope.mail_from = address
         return "250 OK"
 
@@ -561,3 +566,27 @@ def test_a_mail_shows_neither_address_nor_text():
 
 def test_what_sends_shows_no_password():
     assert "canary" not in repr(Smtp("smtps://anna:canary@mail.example.org", sender=SENDER))
+
+
+def test_a_long_header_stands_in_one_line_as_mail_programs_read_it():
+    """What the standard library encodes (RFC 2047), no mail program takes for an address to leave by (RFC 2369)."""
+    link = f"<https://www.example.org/privacy/newsletter/{'a' * 64}>"
+    data = bytes_of(changed(headers={"List-Unsubscribe": link, "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}), sender=SENDER)
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in b"\r\n" + data
+    assert f"\r\nList-Unsubscribe: {link}\r\n".encode() in b"\r\n" + data
+
+
+@pytest.mark.parametrize("value", ["a\r\nBcc: x@example.org", "\u00e9", "a\x00"])
+def test_a_header_that_could_be_another_is_refused(value: str):
+    with pytest.raises(ValueError, match="a header holds"):
+        bytes_of(changed(headers={"Reply-To": value}), sender=SENDER)
+
+
+def test_a_server_that_takes_few_mails_a_connection_gets_the_others_over_new_ones():
+    with mail_server() as server:
+        sender = Smtp(f"smtp://127.0.0.1:{server.port}", sender=SENDER)
+        server.limit = 2
+        with sender.session() as send_one:
+            for number in range(5):
+                send_one(changed(to=f"person{number}@example.org"))
+        assert [mail.to for mail in server.inbox] == [[f"person{number}@example.org"] for number in range(5)]

@@ -16,7 +16,7 @@ from privacy_middleware.statement import forms as statement_forms
 from .conftest import query
 from .databases import change, contents
 from .requesting import ANNA, DAY, OTTO, actions, amount
-from .serving_people import People, serving_people, token_of
+from .serving_people import POLICY, People, serving_people, token_of
 
 
 @pytest.fixture
@@ -108,6 +108,40 @@ def test_what_nobody_confirms_is_deleted_with_all_that_came(desk: People) -> Non
     assert ANNA.encode() not in contents()
 
 
+def test_somebody_who_is_signed_up_again_and_again_keeps_nobody_else_from_it(desk: People) -> None:
+    for number in range(60):
+        desk.send_form("news", f"victim+{number}@example.org", name="a joke")
+    desk.work()
+    desk.send_form("news", name="A")
+    desk.work()
+    desk.work()
+    assert desk.got("sign_up").count(ANNA) == 1
+    assert len(desk.got("sign_up")) == 6
+    assert amount("submission") == 6
+
+
+def test_a_form_that_is_declared_no_more_ends_no_subscription() -> None:
+    with serving_people() as desk:
+        desk.subscribe()
+    with serving_people(policy=POLICY.replace('"news"', '"letters"')) as desk:
+        for number in range(4):
+            desk.issue(f"# Issue {number}\n\nText")
+        assert newsletter.end_bounced(desk.office, desk.store, now=desk.now) == 0
+        assert consents.counts(desk.store)["given"] == 1
+
+
+def test_a_mail_that_waits_is_gone_with_its_person() -> None:
+    with serving_people() as desk:
+        desk.send_form("news", name="A")
+        desk.clerk.hurry().result(20)
+        desk.rest()
+        assert [row["kind"] for row in query("SELECT kind FROM mail")] == ["sign_up"]
+        desk.confirmed("erasure")
+        desk.clerk.hurry().result(20)
+        desk.rest()
+        assert "sign_up" not in [row["kind"] for row in query("SELECT kind FROM mail")]
+
+
 def test_while_a_key_is_missing_a_sign_up_waits(desk: People) -> None:
     desk.send_form("news", name="A")
     rows = query("SELECT id, sealed FROM subject WHERE lookup IS NOT NULL")
@@ -129,7 +163,9 @@ def test_an_address_that_cannot_be_written_to_is_left_alone(desk: People) -> Non
     desk.work()
     desk.work()
     assert desk.mails == []
-    assert amount("consent", "until IS NULL") == 1
+    desk.clock.now += 8 * DAY // 1000
+    desk.work()
+    assert amount("submission") == amount("consent") == 0
 
 
 def test_the_periods_are_those_of_the_statement() -> None:
@@ -424,6 +460,47 @@ def test_sign_ups_from_before_get_no_mail_until_they_are_invited(desk: People) -
     desk.issue()
     assert desk.got() == [ANNA]
     assert submissions.purge(desk.store, desk.office.declaration.forms, today=today + 3000) == 0
+
+
+def test_an_invitation_goes_to_each_person_once_and_not_to_who_objects(desk: People) -> None:
+    for _ in range(3):
+        desk.send_form("news", name="A")
+    desk.send_form("news", OTTO, name="A")
+    change(
+        "INSERT INTO consent (id, subject, submission, purpose, statement, asked) "
+        "SELECT id, subject, id, purpose, statement, 0 FROM submission"
+    )
+    desk.confirmed("objection", OTTO)
+    assert consents.invite(desk.office, desk.store, actor="Berta", now=desk.now) == 1
+    desk.work()
+    assert desk.got("sign_up") == [ANNA]
+
+
+def test_one_address_that_waits_does_not_hold_up_the_next_issue(two: People, server: Server) -> None:
+    from privacy_middleware.rights.mailer import Mailer
+
+    server.faults = [NotNow]
+    two.issue()
+    mailer = Mailer(two.store.another(), two.office, count=lambda *_: None, clock=two.clock)
+    assert not mailer._is_anything_due(two.store, two.now)
+    with two.store.transaction():
+        newsletter.begin(two.store, subject="B", text="# B\n\nC", actor="Berta", now=two.now)
+    assert mailer._is_anything_due(two.store, two.now)
+    mailer._turn()
+    mailer.close()
+    mailer.store.close()
+    assert not mailer._is_anything_due(two.store, two.now)
+    assert mailer._is_anything_due(two.store, two.now + 301_000)
+
+
+def test_an_issue_that_nobody_could_send_ends_after_ten_days() -> None:
+    with serving_people() as desk:
+        desk.subscribe()
+        with desk.store.transaction():
+            newsletter.begin(desk.store, subject="A", text="# A\n\nB", actor="Berta", now=desk.now)
+        desk.clock.now += 11 * DAY // 1000
+        desk.work()
+        assert newsletter.unfinished(desk.store) == []
 
 
 def test_sign_ups_from_before_go_when_their_time_is_over(desk: People) -> None:

@@ -107,6 +107,17 @@ def test_a_new_key_beside_the_old_one_keeps_the_cookies(visitor: Visitor) -> Non
         assert newer.sees(cookie=f"{COOKIE}={value}") == CHOICE
 
 
+def test_behind_a_proxy_that_hides_https_the_choice_is_found_and_forgotten() -> None:
+    visitor = Visitor(base_url="https://testserver")
+    with visitor.browser as browser:
+        response = browser.post(PLACE, data={**CHOICE, "action": "save"}, headers={"origin": "https://testserver"})
+        value = response.headers["set-cookie"].partition("=")[2].partition(";")[0]
+        cookie = {"cookie": f"__Host-{COOKIE}={value}", "origin": "https://testserver"}
+        assert browser.get("/", headers=cookie).json() == CHOICE
+        browser.post(PLACE, data={"action": "forget"}, headers=cookie)
+        assert amount("consent") == amount("submission") == 0
+
+
 def test_what_was_chosen_is_shown_and_changed(visitor: Visitor) -> None:
     visitor.choose()
     page = visitor.browser.get(PLACE).text
@@ -318,6 +329,7 @@ def test_nobody_of_the_owners_can_open_a_choice(visitor: Visitor) -> None:
         (b'privacy-preferences="x"', False, "x"),
         (b"__Host-privacy-preferences=y; privacy-preferences=x", True, "y"),
         (b"privacy-preferences=x", True, ""),
+        (b"privacy-preferences=x; __Host-privacy-preferences=y", False, "y"),
         (b"not-privacy-preferences=x", False, ""),
         (b"", False, ""),
     ],

@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ from privacy_middleware.webhook import Hook, NotAccepted, NotSent, post, signatu
 from .conftest import query
 from .databases import contents, environ, restore
 from .requesting import ANNA, DAY, OTTO, OWNER, amount
-from .serving_people import HOOK_SECRET, INSIDE, POST, PRINTER, Hooks, People, hooked, serving_people, taking_hooks
+from .serving_people import HOOK_SECRET, INSIDE, POLICY, POST, PRINTER, Hooks, People, hooked, serving_people, taking_hooks
 from .test_erasure import back_up
 
 
@@ -64,6 +64,13 @@ def give(desk: People, name: str = "printer-ltd", purpose: str = "answer", **mor
     with desk.store.transaction():
         disclosures.note(desk.office, desk.store, recipient(desk, name, purpose), found, way="file", actor="Berta", now=desk.now)
     return found
+
+
+def send(desk: People, during: Callable[[], object] = bool) -> list[int]:
+    """Send what may be sent by webhook; `during` is called after each message."""
+    subjects = disclosures.asked(desk.store, recipient(desk), today=today(desk))
+    sending = disclosures.send(desk.office, desk.store, recipient(desk), subjects, actor="Berta", clock=lambda: desk.now)
+    return [amount for amount in sending if during() or True]
 
 
 def emails(found: list[Person]) -> list[str]:
@@ -191,7 +198,7 @@ def test_the_statement_names_the_fields_and_the_undertaking(desk: People) -> Non
 
     text = plain_text(desk.privacy.sections(english()))
     assert "Printer Ltd (Denmark): Your address, message, for the purpose “answer”. Confidentiality: undertaking of 1 May 2020." in text
-    assert "Whose data were given to whom is noted for 400 days" in text
+    assert "for as long as we keep them ourselves, and for 400 days at least" in text
 
 
 def test_what_was_given_is_forgotten_after_its_time(desk: People) -> None:
@@ -241,13 +248,13 @@ def test_the_owner_is_reminded_until_it_is_noted(desk: People) -> None:
 
 def test_a_webhook_gets_what_is_given_signed_and_each_entry_once() -> None:
     with with_hook() as (desk, hooks):
-        found = people(desk)
-        assert list(disclosures.send(desk.office, desk.store, recipient(desk), found, actor="Berta", now=desk.now)) == [1]
+        assert send(desk) == [1]
         [message] = hooks.messages
+        entry = query("SELECT lower(hex(id)) AS id FROM disclosure")[0]["id"]
         assert message["type"] == "disclosure"
         assert message["data"] == {
             "purpose": "answer",
-            "entries": [{"entry": found[0].entry.hex(), "fields": {"email": [ANNA], "message": ["Forty posters, please"]}}],
+            "entries": [{"entry": entry, "fields": {"email": [ANNA], "message": ["Forty posters, please"]}}],
         }
         assert people(desk) == []
 
@@ -318,6 +325,113 @@ def test_a_correction_of_what_they_did_not_get_tells_them_nothing() -> None:
             requests.review_edits(desk.office, desk.store, request, Particulars(ANNA, edits=(edit,)), now=desk.now)
         desk.work()
         assert (waiting(), hooks.taken) == ([], [])
+
+
+def test_what_is_corrected_for_one_purpose_is_not_told_to_who_serves_another() -> None:
+    letters = POST.replace('fields = ["email"]', 'fields = ["email", "name"]')
+    policy = POLICY.replace('message = "keep"\nphone', 'message = "keep"\nname = "keep"\nphone')
+    with taking_hooks() as hooks, serving_people(policy=policy, also=hooked(letters, hooks.url), **INSIDE) as desk:
+        sent = desk.send_form("contact", ANNA, message="Hello", name="Patient 4711")
+        desk.subscribe()
+        give(desk, "post-letters", "newsletter")
+        request = desk.confirmed("correction")
+        edit = requests.Edit(sent.id, "contact", "name", 0, "Patient 4711", "Patient 4712")
+        with desk.store.transaction():
+            requests.review_edits(desk.office, desk.store, request, Particulars(ANNA, edits=(edit,)), now=desk.now)
+            requests.approve(desk.office, desk.store, desk.get(request), actor="Berta", now=desk.now)
+        desk.work()
+        assert (waiting(), hooks.taken) == ([], [])
+
+
+def test_new_values_go_only_to_who_is_still_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    with with_hook() as (desk, hooks):
+        give(desk)
+        request = desk.confirmed("correction")
+        stored = submissions.of_subject(desk.store, query("SELECT id FROM subject WHERE lookup IS NOT NULL")[0]["id"])[0]
+        edit = requests.Edit(stored.id, "contact", "message", 0, "Forty posters, please", "Fifty posters")
+        with desk.store.transaction():
+            requests.review_edits(desk.office, desk.store, request, Particulars(ANNA, edits=(edit,)), now=desk.now)
+            requests.approve(desk.office, desk.store, desk.get(request), actor="Berta", now=desk.now)
+        monkeypatch.setattr(notices, "is_bound", lambda *_: False)
+        desk.work()
+        desk.clock.now += 5
+        desk.work()
+        assert [message["data"]["fields"] for message in hooks.messages] == [{}]
+
+
+def test_who_is_erased_while_entries_go_out_is_in_none_of_the_later_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disclosures, "MOST_A_MESSAGE", 1)
+    with with_hook() as (desk, hooks):
+        desk.send_form("contact", OTTO, message="Hello")
+        erased = False
+
+        def erase_the_other() -> None:
+            nonlocal erased
+            if not erased:
+                erased = True
+                first = hooks.messages[0]["data"]["entries"][0]["fields"]["email"]
+                desk.confirmed("erasure", OTTO if first == [ANNA] else ANNA)
+                desk.work()
+
+        assert send(desk, erase_the_other) == [1]
+        assert len([message for message in hooks.messages if message["type"] == "disclosure"]) == 1
+
+
+def test_what_is_still_kept_is_still_told_of_after_years() -> None:
+    with with_hook() as (desk, hooks):
+        token = desk.subscribe()
+        give(desk, "post-letters", "newsletter")
+        desk.clock.now += 500 * DAY // 1000
+        desk.store.set_mark("clock", desk.now)
+        desk.work()
+        desk.press(token, "leave")
+        desk.work()
+        assert [message["type"] for message in hooks.messages] == ["withdrawal"]
+        desk.clock.now += 401 * DAY // 1000
+        desk.store.set_mark("clock", desk.now)
+        desk.work()
+        assert amount("disclosure") == amount("notice") == 0
+
+
+def test_who_left_and_joins_again_is_given_again() -> None:
+    with with_hook() as (desk, _):
+        desk.press(desk.subscribe(), "leave")
+        desk.press(desk.subscribe(), "join")
+        give(desk, "post-letters", "newsletter")
+        token = desk.mails[-1].text.partition("/newsletter/")[2].split()[0]
+        desk.press(token, "leave")
+        desk.subscribe()
+        assert emails(people(desk, "post-letters", "newsletter")) == [ANNA]
+
+
+def test_notices_of_an_entry_arrive_in_their_order() -> None:
+    with with_hook() as (desk, hooks):
+        give(desk)
+        request = desk.confirmed("restriction")
+        hooks.status = 500
+        desk.work()
+        desk.clock.now += 1
+        desk.decide(requests.lift, request)
+        desk.work()
+        hooks.status = 200
+        for _ in range(4):
+            desk.clock.now += 3600
+            desk.work()
+        taken = [message["type"] for message in hooks.messages]
+        assert taken[-2:] == ["restriction", "end of restriction"]
+        assert set(taken[:-2]) == {"restriction"}
+
+
+def test_after_one_failure_a_recipient_is_left_alone_for_the_turn() -> None:
+    with with_hook() as (desk, hooks):
+        for number in range(4):
+            desk.send_form("contact", f"person{number}@example.org", message="Hello")
+        give(desk)
+        hooks.status = 500
+        for number in range(4):
+            desk.confirmed("restriction", f"person{number}@example.org")
+        notices.deliver(desk.office, desk.store, now=desk.now)
+        assert len(hooks.taken) == 1
 
 
 def test_a_withdrawal_reaches_the_mail_service() -> None:
@@ -392,7 +506,8 @@ def hook(url: str, *inside: str) -> Hook:
     "url",
     [
         "https://127.0.0.1/hook", "https://localhost/hook", "https://10.1.2.3/", "https://169.254.169.254/latest", "https://[::1]/",
-        "https://[fd00::1]/", "https://0.0.0.0/", "https://[::ffff:127.0.0.1]/", "https://224.0.0.1/",
+        "https://[fd00::1]/", "https://0.0.0.0/", "https://[::ffff:127.0.0.1]/", "https://224.0.0.1/", "https://[64:ff9b::a00:1]/",
+        "https://[2002:a00:1::1]/", "https://[::127.0.0.1]/", "https://[fec0::1]/",
     ],
 )  # fmt: skip
 def test_an_address_inside_is_never_reached(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -427,6 +542,20 @@ def test_a_server_that_speaks_no_tls_got_nothing() -> None:
     assert hooks.taken == []
 
 
+def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[Any] = []
+
+    def refuse(address: Any, **_: Any) -> socket.socket:
+        tried.append(address[0])
+        raise ConnectionRefusedError
+
+    both = [(0, 0, 0, "", ("2606:2800::1", 443)), (0, 0, 0, "", ("93.184.216.34", 443))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+    with pytest.raises(NotSent, match="cannot be reached"):
+        post(hook("https://hooks.example.org/"), {}, id_="a", timestamp=1, connect=refuse)
+    assert tried == ["2606:2800::1", "93.184.216.34"]
+
+
 def test_a_redirect_is_not_followed() -> None:
     with taking_hooks() as hooks:
         hooks.status = 307
@@ -440,12 +569,12 @@ def test_what_was_not_sent_is_not_noted_and_what_was_not_taken_is() -> None:
         desk.send_form("contact", ANNA, message="Hello")
         hooks.status = 500
         with pytest.raises(PrivacyError, match="did not say that it took the last 1: it answered 500; run this again later"):
-            list(disclosures.send(desk.office, desk.store, recipient(desk), people(desk), actor="Berta", now=desk.now))
+            send(desk)
         assert [row["way"] for row in query("SELECT way FROM disclosure")] == ["webhook (not accepted)"]
         assert len(people(desk)) == 1  # to be sent again
         hooks.close()
         with pytest.raises(PrivacyError, match="got nothing of the last 1"):
-            list(disclosures.send(desk.office, desk.store, recipient(desk), people(desk), actor="Berta", now=desk.now))
+            send(desk)
         assert amount("disclosure") == 1
         hooks.__init__()  # type: ignore[misc]  # for its end
 
@@ -483,8 +612,6 @@ def settled(desk: People, monkeypatch: pytest.MonkeyPatch) -> People:
 
 
 def desk_policy() -> str:
-    from .serving_people import POLICY
-
     return POLICY + PRINTER + POST
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from ..errors import PrivacyError
 from ..privacy import Privacy
 from ..record.submissions import ids_like
 from ..rights import disclosures, notices
-from ..rights.disclosures import FILE, Person
+from ..rights.disclosures import FILE
 from ..spreadsheet import write_csv
 from ..store.base import Store
 from .common import actor, in_one_line, instant, new_file, open_store, open_to_read, print_table, printable
@@ -58,48 +59,60 @@ def add_arguments(parser: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Give a recipient what it may get."""
     privacy = Privacy.from_sources()
-    now = int(time.time() * 1000)
+    now = _now()
     today = day_of(now, privacy.settings.zone)
     recipient = disclosures.recipient_of(privacy.office, options.recipient, options.purpose, today=date_of(today))
     if options.output is None and not recipient.webhook:
         raise PrivacyError(f"{recipient.name} has no webhook; name a file with --output, and send it in a way that is safe")
     store = open_store(privacy)
     try:
-        found = disclosures.people(privacy.office, store, recipient, today=today, everybody=options.all)
-        if not found:
-            print(f"there is nobody whose data {recipient.name} may get and has not got before")
-            return 0
-        if options.output is None:
-            with tqdm(total=len(found), unit="person", desc="sending", file=sys.stderr) as bar:
-                for amount in disclosures.send(privacy.office, store, recipient, found, actor=actor(), now=now):
-                    bar.update(amount)
+        subjects = disclosures.asked(store, recipient, today=today, everybody=options.all)
+        if options.output is not None and subjects:
+            amount = _write(privacy, store, recipient, subjects, options, now=now)
         else:
-            _write(privacy, store, recipient, found, options, now=now)
+            amount = _send(privacy, store, recipient, subjects)
     finally:
         store.close()
-    whose = (
-        "one person, who sees it in their overview" if len(found) == 1 else f"{len(found)} people; each of them sees it in their overview"
-    )
+    if not amount:
+        print(f"there is nobody whose data {recipient.name} may get and has not got before")
+        return 0
+    whose = "one person, who sees it in their overview" if amount == 1 else f"{amount} people; each of them sees it in their overview"
     print(f"{recipient.name} gets {', '.join(recipient.fields)} of {whose}")
     return 0
 
 
-def _write(privacy: Privacy, store: Store, recipient: Recipient, found: list[Person], options: argparse.Namespace, *, now: int) -> None:
-    """Write the file within the transaction that notes it: neither is there without the other."""
+def _send(privacy: Privacy, store: Store, recipient: Recipient, subjects: Sequence[bytes]) -> int:
+    sent = 0
+    with tqdm(total=len(subjects), unit="person", desc="sending", file=sys.stderr, disable=not subjects) as bar:
+        for amount in disclosures.send(privacy.office, store, recipient, subjects, actor=actor(), clock=_now) if subjects else ():
+            bar.update(amount)
+            sent += amount
+    return sent
+
+
+def _write(
+    privacy: Privacy, store: Store, recipient: Recipient, subjects: Sequence[bytes], options: argparse.Namespace, *, now: int
+) -> int:
+    """Note who gets what, then write the file: should this process end in between, rather too much is noted than too little."""
     out = new_file(options.output)
+    batch = b""
     try:
-        with store.transaction():
-            disclosures.note(privacy.office, store, recipient, found, way=FILE, actor=actor(), now=now)
-            with out:
-                if options.format == "json":
-                    json.dump([one.row for one in found], out, ensure_ascii=False, indent=1)
-                else:
-                    rows = [{"entry": one.entry.hex(), **{n: "\n".join(map(in_words, v)) for n, v in one.fields.items()}} for one in found]
-                    write_csv(out, rows, ["entry", *recipient.fields])
+        with out:
+            with store.transaction():
+                found = disclosures.opened(privacy.office, store, recipient, subjects, today=day_of(now, privacy.settings.zone))
+                batch = disclosures.note(privacy.office, store, recipient, found, way=FILE, actor=actor(), now=now)
+            if options.format == "json":
+                json.dump([one.row for one in found], out, ensure_ascii=False, indent=1)
+            else:
+                rows = [{"entry": one.entry.hex(), **{n: "\n".join(map(in_words, v)) for n, v in one.fields.items()}} for one in found]
+                write_csv(out, rows, ["entry", *recipient.fields])
     except BaseException:
         options.output.unlink(missing_ok=True)
+        with store.transaction():
+            disclosures.take_back(store, batch)
         raise
     print(f"{options.output} holds people's data: send it in a way that is safe, and delete it", file=sys.stderr)
+    return len(found)
 
 
 def _list(_: argparse.Namespace) -> int:
@@ -137,7 +150,7 @@ def _show(options: argparse.Namespace) -> int:
     privacy = Privacy.from_sources()
     store = open_store(privacy)
     try:
-        found = notices.opened(privacy.office, store, ids_like(options.id), actor=actor(), now=int(time.time() * 1000))
+        found = notices.opened(privacy.office, store, ids_like(options.id), actor=actor(), now=_now())
     finally:
         store.close()
     if found is None:
@@ -163,8 +176,12 @@ def _received(options: argparse.Namespace) -> int:
             id_ = notices.find_one(store, ids_like(options.id))
             if id_ is None:
                 raise PrivacyError(f"no notice that waits, or several, begin with {options.id!r}; see `privacy-middleware recipients list`")
-            notices.received(store, id_, proof=options.proof, actor=actor(), now=int(time.time() * 1000))
+            notices.received(store, id_, proof=options.proof, actor=actor(), now=_now())
     finally:
         store.close()
     print("noted")
     return 0
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

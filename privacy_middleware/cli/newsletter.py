@@ -76,7 +76,7 @@ def _send(options: argparse.Namespace) -> int:
         if options.trial:
             return _try(privacy, options.trial, subject, text)
         if options.count:
-            print(f"{consents.counts(store)['given']} people would get “{printable(subject)}”")
+            print(f"{newsletter.for_how_many(store, now=_now())} people would get “{printable(subject)}”")
             return 0
         with store.transaction():
             issue = newsletter.begin(store, subject=subject, text=text, actor=actor(), now=_now())

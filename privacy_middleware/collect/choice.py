@@ -95,15 +95,15 @@ def stale_cookie() -> str:
 def preferences_cookie(headers: Headers, *, secure: bool) -> str:
     """Return the value of the cookie of personalised content, not checked; "" if there is none.
 
-    Over https, only the one that no other host of the domain can plant.
+    Over https, only the one that no other host of the domain can plant; where a proxy does not say that it is https, that one first.
     """
-    name = (SECURE_PREFERENCES if secure else PREFERENCES).encode()
+    found: dict[bytes, str] = {}
     for header, value in headers:
         for pair in value.split(b";") if header == b"cookie" else ():
             key, _, kept = pair.strip().partition(b"=")
-            if key == name:
-                return kept.strip(b'"').decode("latin-1")
-    return ""
+            found.setdefault(key, kept.strip(b'"').decode("latin-1"))
+    plain = "" if secure else found.get(PREFERENCES.encode(), "")
+    return found.get(SECURE_PREFERENCES.encode()) or plain
 
 
 def set_preferences_cookie(value: str, *, days: int, secure: bool) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from ..collect.visitor import day_of
 from ..errors import PrivacyError, VaultError
 from ..forms import ANSWER
+from ..mail import is_mailable
 from ..record import submissions
 from ..record.submissions import Stored, new_id, open_sealed, seal_again
 from ..statistics.response_times import COUNTED, step_of
@@ -58,12 +59,14 @@ def send(office: Office, store: Store, stored: Stored, text: str, *, actor: str,
     _check(store, stored)
     when, _ = submissions.read(store, office.vault(), stored)
     email = address_of(office, store, stored)
-    if not email:
+    if not is_mailable(email):
         raise PrivacyError("it says no e-mail address that could be written to: note it as answered, or close it")
     id_ = new_id()
     sealed = seal_again(store, office.vault(), stored.subject, msgspec.json.encode(text), _place(id_))
     store.execute(queries.ADD_REPLY, id=id_, submission=stored.id, made=now, sealed=sealed)
-    outbox.add(store, office.vault(), mails.answer(office, mails.Reader(email, office.settings.language), text), now=now)
+    outbox.add(
+        store, office.vault(), mails.answer(office, mails.Reader(email, office.settings.language), text), now=now, person=stored.subject
+    )
     _answered(office, store, stored, when, now=now)
     audit.note(store, now=now, actor=actor, action="answer", about=stored.id.hex(), subject=submissions.lookup_of(store, stored))
     if close_it:

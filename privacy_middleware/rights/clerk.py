@@ -43,6 +43,8 @@ class Clerk(OfficeWorker):
 
     def _reset(self) -> None:
         super()._reset()
+        self._ask_at = 0
+        """When the next of those who signed up for the newsletter may be asked, if too many have today."""
         self._jobs: deque[tuple[Callable[[Store], Any], Future[Any]]] = deque()
 
     # --- from other threads ------------------------------------------------------------------------------------------------
@@ -63,8 +65,9 @@ class Clerk(OfficeWorker):
         return bool(due[0]["duty"]) or self._is_service_due(store, now)
 
     def _is_service_due(self, store: Store, now: int) -> bool:
-        periods = {"disclosed": now - AUDIT_DAYS * DAY, "delivered": now - newsletter.KEPT_DAYS * DAY}
-        found = store.rows(service_queries.ANY_SERVICE, now=now, can_ask=self.office.can_ask, **periods)
+        periods = {"before": now - AUDIT_DAYS * DAY, "delivered": now - newsletter.KEPT_DAYS * DAY, "hopeless": now - newsletter.HOPELESS}
+        can_ask = self.office.can_ask and now >= self._ask_at
+        found = store.rows(service_queries.ANY_SERVICE, now=now, can_ask=can_ask, **periods)
         return bool(found[0]["duty"])
 
     def hurry(self) -> Future[None]:
@@ -145,7 +148,7 @@ class Clerk(OfficeWorker):
                 notices.purge(store, now=now)
                 newsletter.purge(store, now=now)
         self._ask_for_proofs(store)
-        consents.ask_new(self.office, store, now=now)
+        self._ask_at = consents.ask_new(self.office, store, now=now)
         may_call_off = has_jumped and self.office.settings.erasure_delay  # their time is not over, if the clock is wrong
         for row in store.rows(queries.REQUESTS_TO_DO, now=now, most=MOST_A_TURN) if not may_call_off else ():
             self._begin_job()
@@ -153,11 +156,6 @@ class Clerk(OfficeWorker):
             if request.state == "confirmed" and self._has_lease(store):
                 self._do_request(store, request)
         self._remind(store)
-        notices.deliver(self.office, store, now=now, may_go=self._may_go_on)
-
-    def _may_go_on(self) -> bool:
-        self._begin_job()
-        return not self._closing and self._has_lease(self.store)
 
     def _has_clock_jumped(self, store: Store, now: int) -> bool:
         """A wrong clock must not delete."""

@@ -44,6 +44,10 @@ class Wording(msgspec.Struct, frozen=True):
         """Short: it may end up in a log or a traceback."""
         return f"Wording({self.language!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """For tracebacks that show variables: without the words, too."""
+        return [("language", self.language)]
+
 
 class Consent(NamedTuple):
     """A consent as it is stored; instants are epoch milliseconds, of anonymous people whole days."""
@@ -70,40 +74,50 @@ class Consent(NamedTuple):
 # --- asking ----------------------------------------------------------------------------------------------------------------
 
 
-def ask_new(office: Office, store: Store, *, now: int) -> None:
-    """Write to everybody who has asked for the newsletter, and could not have been somebody else's joke until they press the button."""
-    for form in office.declaration.forms if office.can_ask else ():
-        if form.purpose != NEWSLETTER:
-            continue
-        for row in store.rows(queries.NEW_SIGN_UPS, purpose=NEWSLETTER, form=form.name, most=MOST_A_TURN):
-            with suppress(VaultError), store.transaction():  # its key may be given again; the others can be asked meanwhile
-                _ask(office, store, Stored(**row), now=now)
+def ask_new(office: Office, store: Store, *, now: int) -> int:
+    """Write to everybody who has asked for the newsletter, and could not have been somebody else's joke until they press the button.
+
+    Returns when to go on, if there are too many for today (epoch milliseconds), else 0.
+    """
+    for row in store.rows(queries.NEW_SIGN_UPS, purpose=NEWSLETTER, most=MOST_A_TURN) if office.can_ask else ():
+        again = 0
+        with suppress(VaultError), store.transaction():  # its key may be given again; the others can be asked meanwhile
+            again = _ask(office, store, Stored(**row), now=now)
+        if again:
+            return again
+    return 0
 
 
-def _ask(office: Office, store: Store, stored: Stored, *, now: int) -> None:
-    email = address_of(office, store, stored)
-    if not is_mailable(email):  # nobody can be written to; it stays as long as its form says, and is none of the newsletter
+def _ask(office: Office, store: Store, stored: Stored, *, now: int) -> int:
+    """Write to one who signed up; returns when to go on, if too many have today."""
+    if stored.form not in {form.name for form in office.declaration.forms}:  # it is declared no more: left to its retention
         _add(office, store, stored, hash_=None, until=None, now=now, sealed=None)
-        return
+        return 0
+    email = address_of(office, store, stored)
+    if not is_mailable(email):  # nobody can be written to
+        _add(office, store, stored, hash_=None, until=now + UNCONFIRMED_DAYS * DAY, now=now, sealed=None)
+        return 0
     root = root_key(store, office.vault())
-    others = [one for one in of_subject(store, stored.subject) if one.purpose == stored.purpose]
-    wait = limits.seconds_to_wait(store, root, office.settings.limits, email=email, address="", now=now, what=SIGN_UP)
-    in_force = next((one for one in others if one.is_in_force), None)
+    wait = limits.waits(store, root, office.settings.limits, email=email, address="", now=now, what=SIGN_UP)
+    in_force = next((one for one in of_subject(store, stored.subject) if one.purpose == stored.purpose and one.is_in_force), None)
+    if wait["address"] or in_force is not None:  # so many mails went there today; or nobody has proven whose it is: it must change nothing
+        submissions.delete(store, stored.id)
+        store.execute(common_queries.PURGE_SUBJECTS)
+    if wait["address"]:
+        return 0
+    if wait["all"]:
+        return now + wait["all"] * 1000
+    limits.count(store, root, email=email, address="", now=now, what=SIGN_UP)
     if in_force is not None:
-        submissions.delete(store, stored.id)  # whose it is, nobody has proven: it must not change what is there
-        if not wait:
-            who = mails.Reader(email, wording(office, store, in_force).language)
-            outbox.add(store, office.vault(), mails.already(office, who, link(office, store, in_force)), now=now)
-        return
-    if wait and any(one.given is None and one.sealed for one in others):
-        submissions.delete(store, stored.id)  # a mail went to this address before
-        return
-    if wait:
-        return  # too many in all: later
+        who = mails.Reader(email, wording(office, store, in_force).language)
+        mail = mails.already(office, who, link(office, store, in_force))
+        outbox.add(store, office.vault(), mail, now=now, person=stored.subject)
+        return 0
     consent, token = _new(office, store, stored, language=office.settings.language, now=now)
-    life = (consent.until or now) - now
-    outbox.add(store, office.vault(), mails.sign_up(office, _reader(office, email), _address(office, token)), now=now, life=life)
+    mail, life = mails.sign_up(office, _reader(office, email), _address(office, token)), (consent.until or now) - now
+    outbox.add(store, office.vault(), mail, now=now, person=stored.subject, life=life)
     audit.note(store, now=now, actor=audit.SYSTEM, action="consent asked", about=_about(consent), subject=_lookup(store, consent))
+    return 0
 
 
 def _new(office: Office, store: Store, stored: Stored, *, language: str, now: int) -> tuple[Consent, str]:
@@ -135,25 +149,28 @@ def _add(
 
 
 def invite(office: Office, store: Store, *, actor: str, now: int) -> int:
-    """Ask those who signed up before there was a confirmation, once; returns how many. Each is a short transaction."""
+    """Ask those who signed up before there was a confirmation, each person once; returns how many. Each is a short transaction."""
     invited = 0
     for row in store.rows(queries.UNINVITED, purpose=NEWSLETTER):
-        consent = Consent(**row)
-        stored = stored_of(store, consent)
-        with store.transaction():
-            email = address_of(office, store, stored) if stored else ""
-            if not is_mailable(email):
-                continue
-            token = _token(store, office, consent.id)
-            sealed = _seal(office, store, consent.subject, consent.id, Wording(office.settings.language))
-            until = now + UNCONFIRMED_DAYS * DAY
-            store.execute(queries.INVITE, id=consent.id, hash=_hash(store, office, token), until=until, asked=now, sealed=sealed)
-            outbox.add(
-                store, office.vault(), mails.sign_up(office, _reader(office, email), _address(office, token)), now=now, life=until - now
-            )
-            audit.note(store, now=now, actor=actor, action="consent asked", about=_about(consent), subject=_lookup(store, consent))
-        invited += 1
+        with suppress(VaultError), store.transaction():  # its key may be given again
+            invited += _invite(office, store, Consent(**row), actor=actor, now=now)
     return invited
+
+
+def _invite(office: Office, store: Store, consent: Consent, *, actor: str, now: int) -> bool:
+    stored = stored_of(store, consent)
+    email = address_of(office, store, stored) if stored else ""
+    others = [one for one in of_subject(store, consent.subject) if one.id != consent.id and one.purpose == consent.purpose]
+    if not is_mailable(email) or any(one.is_in_force or (one.given is None and one.sealed) for one in others):
+        return False
+    token = _token(store, office, consent.id)
+    sealed = _seal(office, store, consent.subject, consent.id, Wording(office.settings.language))
+    until = now + UNCONFIRMED_DAYS * DAY
+    store.execute(queries.INVITE, id=consent.id, hash=_hash(store, office, token), until=until, asked=now, sealed=sealed)
+    mail = mails.sign_up(office, _reader(office, email), _address(office, token))
+    outbox.add(store, office.vault(), mail, now=now, person=consent.subject, life=until - now)
+    audit.note(store, now=now, actor=actor, action="consent asked", about=_about(consent), subject=_lookup(store, consent))
+    return True
 
 
 # --- giving and withdrawing ------------------------------------------------------------------------------------------------

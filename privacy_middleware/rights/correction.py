@@ -126,14 +126,22 @@ def apply(office: Office, store: Store, request: Request, *, now: int) -> Reques
 
 
 def _told_of_correction(office: Office, store: Store, request: Request, who: Particulars, *, now: int) -> list[str]:
-    """Queue the new values for those who got the old ones, in a transaction of the caller's; returns their names."""
+    """Queue the new values for those who got the old ones, in a transaction of the caller's; returns their names.
+
+    Each purpose has its own values: what is corrected for one is not told to who serves another.
+    """
     subject = submissions.subject_of(store, request.lookup) if request.lookup else None
-    new: dict[str, list[Kept]] = {}
-    for edit in who.edits:
-        stored = find_one(store, edit.submission.hex())
-        if stored is not None:
-            new[edit.field] = submissions.read(store, office.vault(), stored)[1].get(edit.field, [])
-    return notices.tell(office, store, subject, "correction", now=now, changes=new) if subject and new else []
+    if subject is None:
+        return []
+    edited = {edit.submission for edit in who.edits}
+    fields = {(edit.submission, edit.field) for edit in who.edits}
+    sent = submissions.of_subject(store, subject)
+    touched = {(stored.purpose, name) for stored in sent if stored.id in edited for id_, name in fields if id_ == stored.id}
+    new: dict[tuple[str, str], list[Kept]] = {}
+    for stored in sent if touched else ():  # the newest last: that is what they have
+        values = submissions.read(store, office.vault(), stored)[1] if stored.outcome == "accepted" else {}
+        new |= {(stored.purpose, name): kept for name, kept in values.items() if (stored.purpose, name) in touched}
+    return notices.tell(office, store, subject, "correction", now=now, changes=new) if new else []
 
 
 def _tell_sources(office: Office, store: Store, request: Request, who: Particulars, *, now: int) -> None:

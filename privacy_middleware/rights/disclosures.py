@@ -6,7 +6,7 @@ Who asked: whoever agreed to it and did not withdraw, where the purpose rests on
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from typing import Any, Final, NamedTuple
 
@@ -84,42 +84,61 @@ def _problems(one: Recipient, purpose: str, today: date) -> Iterator[str]:
 
 
 def people(office: Office, store: Store, recipient: Recipient, *, today: int, everybody: bool = False) -> list[Person]:
-    """Open what a recipient may get: of each person one entry, of several forms the newest counts. `today` is the owner's day.
-
-    Left out is whose data it got before, unless `everybody`; who had them restricted, or objected; and who gave no address, since nobody
-    could tell them.
+    """Open what a recipient may get today, as `asked` and `opened` have it; `today` is the owner's day.
 
     Raises:
         VaultError: if something cannot be opened.
     """
+    return opened(office, store, recipient, asked(store, recipient, today=today, everybody=everybody), today=today)
+
+
+def asked(store: Store, recipient: Recipient, *, today: int, everybody: bool = False) -> list[bytes]:
+    """Return who asked for a recipient's purpose (their subjects), without opening anything.
+
+    Left out is whose data it got before, unless `everybody`; who had them restricted, or objected; and who gave no address, since nobody
+    could tell them.
+    """
     rows = store.rows(queries.GOT_ALREADY, recipient=recipient.name, purpose=recipient.purpose, refused=REFUSED)
     got = {row["subject"] for row in rows} if not everybody else set()
+    everything = submissions.find(store, first=0, last=LAST_DAY, purpose=recipient.purpose)
+    there = dict.fromkeys(stored.subject for stored in everything if stored.subject not in got)
+    return [subject for subject in there if _given_for(store, subject, recipient.purpose, today)]
+
+
+def opened(office: Office, store: Store, recipient: Recipient, subjects: Sequence[bytes], *, today: int) -> list[Person]:
+    """Open what a recipient may get of these people now: of each one entry; of several forms the newest counts.
+
+    Raises:
+        VaultError: if something cannot be opened.
+    """
     forms = {form.name: form for form in office.declaration.forms if form.purpose == recipient.purpose}
-    found: dict[bytes, dict[str, list[Kept]]] = {}
-    for stored in _asked(store, recipient.purpose, today):
-        if stored.form not in forms or stored.subject in got or not _may_be_given(store, stored):
-            continue
-        values = _declared(forms[stored.form], submissions.read(store, office.vault(), stored)[1], recipient)
+    found = []
+    for subject in subjects:
+        values: dict[str, list[Kept]] = {}
+        for stored in _given_for(store, subject, recipient.purpose, today):
+            if stored.form in forms:
+                values = _declared(forms[stored.form], submissions.read(store, office.vault(), stored)[1], recipient.fields) | values
         if values:
-            found[stored.subject] = values | found.get(stored.subject, {})
-    return [Person(new_id(), subject, values) for subject, values in found.items()]
+            found.append(Person(new_id(), subject, values))
+    return found
 
 
-def _asked(store: Store, purpose: str, today: int) -> list[Stored]:
-    """Return what was sent for a purpose, the newest first."""
-    everything = submissions.find(store, first=0, last=LAST_DAY, purpose=purpose)
-    there = [stored for stored in reversed(everything) if stored.outcome == "accepted"]
+def _given_for(store: Store, subject: bytes, purpose: str, today: int) -> list[Stored]:
+    """Return what a person has sent for a purpose, and may be used for it now, the newest first."""
+    found = [stored for stored in submissions.of_subject(store, subject) if stored.purpose == purpose and stored.outcome == "accepted"]
+    found = [stored for stored in reversed(found) if _may_be_given(store, stored)]
     if purpose not in BY_CONSENT:
-        return [stored for stored in there if stored.expires > today]
-    return [s for s in there if any(c.is_in_force and c.submission == s.id for c in consents.of_subject(store, s.subject))]
+        return [stored for stored in found if stored.expires > today]
+    agreed = {consent.submission for consent in consents.of_subject(store, subject) if consent.is_in_force}
+    return [stored for stored in found if stored.id in agreed]
 
 
 def _may_be_given(store: Store, stored: Stored) -> bool:
     return submissions.lookup_of(store, stored) is not None and not submissions.is_restricted(store, stored)
 
 
-def _declared(form: Form, values: dict[str, list[Kept]], recipient: Recipient) -> dict[str, list[Kept]]:
-    return {name: values[name] for name in recipient.fields if name in form.fields and name in values}
+def _declared(form: Form, values: dict[str, list[Kept]], fields: Sequence[str]) -> dict[str, list[Kept]]:
+    return {name: values[name] for name in fields if name in form.fields and name in values}
 
 
 def note(office: Office, store: Store, recipient: Recipient, found: Sequence[Person], *, way: str, actor: str, now: int) -> bytes:
@@ -137,19 +156,29 @@ def note(office: Office, store: Store, recipient: Recipient, found: Sequence[Per
 
 def take_back(store: Store, batch: bytes) -> None:
     """Forget a batch of which nothing left this machine, in a transaction of the caller's."""
-    store.execute(queries.TAKE_BACK, batch=batch)
+    for query in queries.TAKE_BACK:
+        store.execute(query, batch=batch)
 
 
-def send(office: Office, store: Store, recipient: Recipient, found: Sequence[Person], *, actor: str, now: int) -> Iterator[int]:
-    """Send entries to a recipient's webhook, some at a time, each noted before it goes; yields how many each message held.
+def send(
+    office: Office, store: Store, recipient: Recipient, subjects: Sequence[bytes], *, actor: str, clock: Callable[[], int]
+) -> Iterator[int]:
+    """Send entries to a recipient's webhook, some at a time; yields how many each message held.
+
+    Each is opened, and noted, just before it goes: who was erased, or took something back, meanwhile is not in it. `clock` gives epoch
+    milliseconds.
 
     Raises:
         PrivacyError: if one could not be sent, or was not accepted. What was accepted before stays so; what was sent stays noted.
     """
     hook = office.hook(recipient)
-    for start in range(0, len(found), MOST_A_MESSAGE):
-        some = found[start : start + MOST_A_MESSAGE]
+    for start in range(0, len(subjects), MOST_A_MESSAGE):
+        now = clock()
         with store.transaction():
+            today = day_of(now, office.settings.zone)
+            some = opened(office, store, recipient, subjects[start : start + MOST_A_MESSAGE], today=today)
+            if not some:
+                continue
             batch = note(office, store, recipient, some, way=WEBHOOK, actor=actor, now=now)
         data = {"purpose": recipient.purpose, "entries": [one.row for one in some]}
         try:

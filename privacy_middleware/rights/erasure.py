@@ -30,6 +30,7 @@ from .requests import Particulars, Request, close, detach, get, of_person, open_
 logger = logging.getLogger("privacy_middleware")
 Outcome = Erased | Kept
 MOST_ABSORBED: Final = 1000
+LAST_INSTANT: Final = 2**62
 SOURCES: Final = "sources"
 """The mark under which the app notes how many sources it has: the command line does not see them."""
 
@@ -161,12 +162,15 @@ def to_be_told_by_owner(office: Office) -> list[str]:
     return [recipient.name for recipient in office.declaration.recipients if not recipient.fields]
 
 
-def _told_of_erasure(office: Office, store: Store, subject: bytes | None, *, now: int) -> list[str]:
-    """Queue the notices to those who got data of a person, and forget whose data that were, in a transaction of the caller's."""
+def _told_of_erasure(office: Office, store: Store, subject: bytes | None, *, now: int, until: int | None = None) -> list[str]:
+    """Queue the notices to those who got data of a person, and forget whose data that were, in a transaction of the caller's.
+
+    With an instant, only of what they got up to it.
+    """
     if subject is None:
         return []
-    told = notices.tell(office, store, subject, "erasure", now=now)
-    store.execute(service_queries.FORGET_WHO, subject=subject)
+    told = notices.tell(office, store, subject, "erasure", now=now, until=until)
+    store.execute(service_queries.FORGET_WHO, subject=subject, until=LAST_INSTANT if until is None else until)
     return told
 
 
@@ -174,6 +178,8 @@ def _erase_subject(store: Store, subject: bytes | None, found: Sequence[Stored],
     """Delete what was agreed to, submissions with the hits that are tied to them, and destroy the key."""
     if subject is not None:
         consents.erase(store, subject)
+        for row in store.rows(queries.MAILS_OF_PERSON, person=subject):
+            outbox.remove(store, row["id"], row["subject"])
     _erase_submissions(store, found, now=now)
     if subject is not None:
         store.execute(queries.DELETE_SUBJECT, id=subject)
@@ -300,6 +306,7 @@ def _erase_older(office: Office, store: Store, lookup: bytes, instant: int, *, n
         _told_of_erasure(office, store, subject, now=now)
         _erase_subject(store, subject, found, now=instant)
     else:
+        _told_of_erasure(office, store, subject, now=now, until=instant)
         consents.erase(store, subject or b"", until=instant)
         _erase_submissions(store, [stored for stored, _ in older], now=instant)
     texts = (str(value) for _, values in older for kept in values.values() for value in kept)

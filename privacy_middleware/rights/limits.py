@@ -35,14 +35,29 @@ def seconds_to_wait(store: Store, root: bytes, limits: Mapping[str, int], *, ema
 
     `what` is counted apart from what is called otherwise.
     """
+    found = waits(store, root, limits, email=email, address=address, now=now, what=what)
+    if not any(found.values()):
+        count(store, root, email=email, address=address, now=now, what=what)
+    return max(found.values())
+
+
+def waits(store: Store, root: bytes, limits: Mapping[str, int], *, email: str, address: str, now: int, what: str = "") -> dict[str, int]:
+    """Return after how many seconds to come again by each limit, without counting; arguments as of `seconds_to_wait`."""
+    return {
+        name: _wait(store, bucket, most=limits[name], now=now)
+        for name, bucket in _buckets(root, email=email, address=address, what=what).items()
+    }
+
+
+def count(store: Store, root: bytes, *, email: str, address: str, now: int, what: str = "") -> None:
+    """Count a request that was taken, in a transaction of the caller's."""
+    for bucket in _buckets(root, email=email, address=address, what=what).values():
+        store.execute(queries.ADD_ATTEMPT, bucket=bucket, hour=now // HOUR)
+
+
+def _buckets(root: bytes, *, email: str, address: str, what: str) -> dict[str, bytes]:
     counted = {"address": _mailbox(email) if email else "", "network": network_of(address), "all": "all"}
-    buckets = {name: _bucket(root, what + name, value) for name, value in counted.items() if value}
-    hour = now // HOUR
-    waits = [_wait(store, bucket, most=limits[name], now=now) for name, bucket in buckets.items()]
-    if not any(waits):
-        for bucket in buckets.values():
-            store.execute(queries.ADD_ATTEMPT, bucket=bucket, hour=hour)
-    return max(waits)
+    return {name: _bucket(root, what + name, value) for name, value in counted.items() if value}
 
 
 def forget(store: Store, root: bytes, email: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Final
 
+from ..forms import NEWSLETTER
 from ..record.worker import LEASE_MS
 from ..store import service_queries as queries
 from ..store.base import Store
@@ -26,23 +27,25 @@ class Mailer(OfficeWorker):
 
     def _reset(self) -> None:
         super()._reset()
-        self._again_at = 0
+        self._paused_until = 0
         self._renew_at = 0.0
 
     def _is_anything_due(self, store: Store, now: int) -> bool:
-        return self.office.send is not None and now >= self._again_at and bool(store.rows(queries.ANY_ISSUE_OPEN))
+        is_paused = self.office.send is None or now < self._paused_until
+        return not is_paused and bool(store.value(queries.ANY_ISSUE_DUE, now=now, purpose=NEWSLETTER))
 
     def _turn(self) -> None:
         with self._turning:
             self._busy = True
             try:
                 self._open()
-                for issue in newsletter.unfinished(self.store) if self.may_send() else ():
-                    self._send(issue)
-                self._checkpoint_due |= bool(newsletter.end_bounced(self.office, self.store, now=self._now()))
+                if self.may_send():
+                    for issue in newsletter.unfinished(self.store):
+                        self._send(issue)
+                    self._checkpoint_due |= bool(newsletter.end_bounced(self.office, self.store, now=self._now()))
                 self._empty_journal()
             except Exception as error:  # the thread must outlive any fault
-                self._again_at = self._now() + int(PAUSE_SECONDS * 1000)
+                self._paused_until = self._now() + int(PAUSE_SECONDS * 1000)
                 self._failed(error)
             finally:
                 self._busy = False
@@ -50,11 +53,10 @@ class Mailer(OfficeWorker):
     def _send(self, issue: newsletter.Issue) -> None:
         turn = newsletter.send(self.office, self.store, issue, clock=self._now, may_send=self.may_send)
         if turn.fault:
-            self._again_at = self._now() + int(PAUSE_SECONDS * 1000)
+            self._paused_until = self._now() + int(PAUSE_SECONDS * 1000)
             self._complain(f"mail {turn.fault}", "a newsletter waits: mails cannot be sent (%s)", turn.fault)
         else:
             self._complained.clear()
-            self._again_at = turn.due or 0
 
     def may_send(self) -> bool:
         """Tell whether this process is the one that sends; asked before each mail, and looked up a few times a minute."""

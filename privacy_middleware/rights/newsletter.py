@@ -33,6 +33,8 @@ DAY: Final = 1440 * MINUTE
 RETRY_MINUTES: Final = (5, 30, 120, 360)
 LONGEST_TRY: Final = 3 * DAY
 """How long a mail is tried that a server puts off."""
+HOPELESS: Final = 10 * DAY
+"""After so long an issue ends, whoever is left: what is news in it is not any more."""
 KEPT_DAYS: Final = 30
 """How long it stays noted who was sent an issue, after its end: so nobody gets it twice."""
 MOST_BOUNCES: Final = 3
@@ -41,6 +43,10 @@ LONGEST_TEXT: Final = 200_000
 
 SENDING, SENT, LATER, DOUBTFUL = "sending", "sent", "later", "doubtful"
 BOUNCED: Final = "refused"
+
+
+class NoAddress(Undeliverable):
+    """The sign-up says no address, as its form is declared now: that is not the person's fault."""
 
 
 class Issue(NamedTuple):
@@ -114,6 +120,11 @@ def begin(store: Store, *, subject: str, text: str, actor: str, now: int) -> Iss
 def get(store: Store, id_: bytes) -> Issue:
     """Return an issue that is there."""
     return Issue(**store.rows(queries.ISSUE, id=id_)[0])
+
+
+def for_how_many(store: Store, *, now: int) -> int:
+    """Return how many would get an issue that begins now."""
+    return int(store.value(queries.FOR_HOW_MANY, purpose=NEWSLETTER, begun=now) or 0)
 
 
 def issues(store: Store) -> list[Issue]:
@@ -213,7 +224,7 @@ def _attempt(
         stored = consents.stored_of(store, consent)
         email = address_of(office, store, stored) if stored else ""
         if not email:
-            return Undeliverable()
+            return NoAddress()
         who = mails.Reader(email, consents.wording(office, store, consent).language)
         mail = mails.issue(office, who, consents.link(office, store, consent), subject=issue.subject, text=issue.text, html=html)
         send_one(msgspec.structs.replace(mail, message_id=office.message_id(_message_id(office, store, issue, consent))))
@@ -242,8 +253,9 @@ def _mark(store: Store, issue: Issue, done: tuple[Consent, Exception | None] | N
         attempts = rows[0]["attempts"] if rows else 1
         state, due = LATER, now + RETRY_MINUTES[min(attempts - 1, len(RETRY_MINUTES) - 1)] * MINUTE
     store.execute(queries.SET_DELIVERY, issue=issue.id, consent=consent.id, state=state, due=due)
-    if state == BOUNCED or (state == SENT and consent.bounces):
-        store.execute(queries.SET_BOUNCES, id=consent.id, bounces=consent.bounces + 1 if state == BOUNCED else 0)
+    bounced = state == BOUNCED and not isinstance(fault, NoAddress)
+    if bounced or (state == SENT and consent.bounces):
+        store.execute(queries.SET_BOUNCES, id=consent.id, bounces=consent.bounces + 1 if bounced else 0)
 
 
 def _end(store: Store, issue: Issue, *, now: int) -> int | None:
@@ -254,19 +266,26 @@ def _end(store: Store, issue: Issue, *, now: int) -> int | None:
         due = store.value(queries.LATER, issue=issue.id)
         if due is not None:
             return int(due)
-        done = progress(store, issue)
-        counted = {"sent": done.sent, "refused": done.refused, "doubtful": done.doubtful}
-        store.execute(queries.END_ISSUE, id=issue.id, now=now, **counted)
+        _note_end(store, issue, now=now)
     return None
+
+
+def _note_end(store: Store, issue: Issue, *, now: int) -> None:
+    done = progress(store, issue)
+    counted = {"sent": done.sent, "refused": done.refused, "doubtful": done.doubtful}
+    store.execute(queries.END_ISSUE, id=issue.id, now=now, **counted)
 
 
 def end_bounced(office: Office, store: Store, *, now: int) -> int:
     """Take addresses off that have refused several issues in a row; returns how many."""
-    rows = store.rows(queries.BOUNCED, most=MOST_BOUNCES, purpose=NEWSLETTER)
-    for row in rows:
+    ended = 0
+    for row in store.rows(queries.BOUNCED, most=MOST_BOUNCES, purpose=NEWSLETTER):
         with store.transaction():
-            consents.withdraw(office, store, Consent(**row), actor=audit.SYSTEM, why="refused by the address", now=now)
-    return len(rows)
+            found = store.rows(queries.CONSENT, id=row["id"])  # another process may have been faster
+            if found and found[0]["withdrawn"] is None:
+                consents.withdraw(office, store, Consent(**found[0]), actor=audit.SYSTEM, why="refused by the address", now=now)
+                ended += 1
+    return ended
 
 
 def resend_doubtful(store: Store, issue: Issue, *, actor: str, now: int) -> int:
@@ -279,7 +298,11 @@ def resend_doubtful(store: Store, issue: Issue, *, actor: str, now: int) -> int:
 
 
 def purge(store: Store, *, now: int) -> None:
-    """Forget who was sent what long ago, in a transaction of the caller's."""
+    """End what could not be sent for too long, and forget who was sent what long ago, in a transaction of the caller's."""
+    for issue in unfinished(store):
+        if now - issue.begun >= HOPELESS:
+            store.execute(queries.GIVE_UP, issue=issue.id)
+            _note_end(store, issue, now=now)
     store.execute(queries.PURGE_DELIVERIES, before=now - KEPT_DAYS * DAY)
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any, Final, Literal
 
 import msgspec
 
 from ..collect.treatment import Kept
+from ..collect.visitor import date_of, day_of
 from ..declaration import Recipient
-from ..errors import VaultError
+from ..errors import PrivacyError, StoreError
 from ..forms import AUDIT_DAYS
 from ..record.submissions import new_id, open_sealed, seal_again
 from ..store import queries as common_queries
@@ -33,6 +35,7 @@ REMIND_DAYS: Final = 7
 COMPLAIN_AFTER: Final = 5
 """Failed attempts after which the owner is told."""
 MOST_A_TURN: Final = 50
+AWAY: Final = "it did not take another notice just now"
 
 
 def tell(
@@ -43,17 +46,19 @@ def tell(
     *,
     now: int,
     purpose: str = "",
-    changes: Mapping[str, list[Kept]] | None = None,
+    changes: Mapping[tuple[str, str], list[Kept]] | None = None,
+    until: int | None = None,
 ) -> list[str]:
     """Queue a notice for each entry of a person that somebody got, in a transaction of the caller's; returns the names of who is told.
 
-    With a purpose, only for what was given for that. With changes (new values by the name of the field), only for who got these fields.
+    With a purpose, only for what was given for that; with changes (new values by purpose and name of the field), only for who got these;
+    with an instant, only for what was given up to it.
     """
     told = []
     for row in store.rows(queries.DISCLOSURES_OF, subject=subject):
-        fields = set(json.loads(row["fields"]))
-        new = {name: values for name, values in (changes or {}).items() if name in fields}
-        if (purpose and row["purpose"] != purpose) or (changes is not None and not new):
+        fields = json.loads(row["fields"])
+        new = {name: changes[row["purpose"], name] for name in fields if (row["purpose"], name) in changes} if changes else {}
+        if (purpose and row["purpose"] != purpose) or (changes is not None and not new) or (until is not None and row["made"] > until):
             continue
         id_ = new_id()
         sealed = seal_again(store, office.vault(), subject, msgspec.json.encode(new), _place(id_)) if new else None
@@ -65,16 +70,22 @@ def tell(
 
 
 def deliver(office: Office, store: Store, *, now: int, may_go: Callable[[], bool] = lambda: True) -> None:
-    """Send what is due by webhook, and ask the owner to pass on what has none; what fails is tried again, for as long as it takes."""
+    """Send what is due by webhook, and ask the owner to pass on what has none; what fails is tried again, for as long as it takes.
+
+    After one failure the rest of a recipient waits for the next turn, so that others need not wait for it.
+    """
     declared = {one.name: one for one in office.declaration.recipients}
+    away: set[str] = set()
     for row in store.rows(queries.NOTICES_DUE, now=now, most=MOST_A_TURN):
         if not may_go():
             return
         recipient = declared.get(row["recipient"])
         if recipient is None or not recipient.webhook:
             _ask_owner(office, store, row, now=now)
-        else:
-            _send(office, store, recipient, row, now=now)
+        elif recipient.name in away:
+            _put_off(office, store, row, AWAY, now=now)
+        elif not _send(office, store, recipient, row, now=now):
+            away.add(recipient.name)
 
 
 def received(store: Store, id_: bytes, *, proof: str, actor: str, now: int) -> bool:
@@ -110,22 +121,36 @@ def listed(store: Store) -> list[dict[str, Any]]:
 
 
 def purge(store: Store, *, now: int) -> None:
-    """Delete notices and disclosures whose time is over, in a transaction of the caller's."""
-    store.execute(queries.PURGE_NOTICES, before=now - AUDIT_DAYS * DAY)
-    if store.execute(queries.PURGE_DISCLOSURES, before=now - AUDIT_DAYS * DAY):
+    """Delete disclosures, with their notices, of which nothing need be told any more, in a transaction of the caller's."""
+    amounts = [store.execute(query, before=now - AUDIT_DAYS * DAY) for query in queries.PURGE_DISCLOSURES]
+    if any(amounts):
         store.execute(common_queries.PURGE_SUBJECTS)
 
 
-def _send(office: Office, store: Store, recipient: Recipient, row: Mapping[str, Any], *, now: int) -> None:
+def _send(office: Office, store: Store, recipient: Recipient, row: Mapping[str, Any], *, now: int) -> bool:
+    """Send a notice; False if that failed. New values go only to who may still get them."""
+    today = date_of(day_of(now, office.settings.zone))
     try:
-        fields = _opened(office, store, row)
-        message = {"type": row["kind"], "timestamp": row["made"], "data": {"entry": row["disclosure"].hex(), "fields": fields}}
+        fields = _opened(office, store, row) if is_bound(recipient, today) else {}
+        new = {name: values for name, values in fields.items() if name in recipient.fields}
+        message = {"type": row["kind"], "timestamp": row["made"], "data": {"entry": row["disclosure"].hex(), "fields": new}}
         proof = post(office.hook(recipient), message, id_=row["id"].hex(), timestamp=now // 1000)
-    except (NotSent, NotAccepted, VaultError) as error:
+    except (NotSent, NotAccepted, PrivacyError) as error:
+        if isinstance(error, StoreError):
+            raise
         _put_off(office, store, row, str(error), now=now)
-        return
+        return False
     with store.transaction():
         received(store, row["id"], proof=proof, actor=audit.SYSTEM, now=now)
+    return True
+
+
+def is_bound(recipient: Recipient, today: date) -> bool:
+    """Tell whether a recipient's undertaking of confidentiality holds today."""
+    undertaking = recipient.undertaking
+    if undertaking is None or undertaking.date > today:
+        return False
+    return undertaking.expires is None or undertaking.expires >= today
 
 
 def _opened(office: Office, store: Store, row: Mapping[str, Any]) -> dict[str, list[Kept]]:

@@ -40,11 +40,14 @@ class Waiting(NamedTuple):
     sealed: bytes
 
 
-def add(store: Store, vault: Vault, mail: Mail, *, now: int, request: bytes | None = None, life: int = LIFE) -> None:
-    """Queue a mail, in a transaction of the caller's."""
+def add(
+    store: Store, vault: Vault, mail: Mail, *, now: int, request: bytes | None = None, person: bytes | None = None, life: int = LIFE
+) -> None:
+    """Queue a mail, in a transaction of the caller's. What is about no request names its person (their subject): so an erasure finds it."""
     id_ = new_id()
     subject, sealed = seal_anew(store, vault, msgspec.json.encode(mail), _place(id_))
-    store.execute(queries.ADD_MAIL, id=id_, request=request, subject=subject, kind=mail.kind, due=now, expires=now + life, sealed=sealed)
+    times = {"due": now, "expires": now + life}
+    store.execute(queries.ADD_MAIL, id=id_, request=request, person=person, subject=subject, kind=mail.kind, sealed=sealed, **times)
 
 
 def tell_owner(office: Office, store: Store, mail: Mail, *, now: int) -> None:

@@ -149,7 +149,7 @@ class Reader:
     def _read(self, token: str) -> Preferences | None:
         store = self._store.another()
         try:
-            store.open_to_read(patience=PATIENCE)
+            store.open_to_read(patience=PATIENCE, as_it_is=True)
             return read(self._office, store, token, now=int(self._clock() * 1000))
         finally:
             store.close()

@@ -115,14 +115,14 @@ def _served(_: Language, form: Form) -> tuple[str, ...]:
         return ()
     return (
         _(
-            "So that nobody else signs you up, we write to your e-mail address first. If you do not say yes within %(days)s, all of it is "
-            "deleted.",
+            "So that nobody else signs you up, we write to your e-mail address first. If you do not say yes within %(days)s after that, "
+            "all of it is deleted.",
             days=in_days(_, UNCONFIRMED_DAYS),
         ),
         _(
             "With your yes we keep when you gave it, to which words, in which language, and which version of this statement was in force. "
-            "Every newsletter has a link that stops it with one press of a button. For %(days)s it is noted to whom one was sent, so that "
-            "nobody gets it twice.",
+            "Every newsletter has a link that stops it with one press of a button. For %(days)s after it was sent to all, it is noted to "
+            "whom, so that nobody gets it twice; and how many in a row your mailbox refused: after three you get no more.",
             days=in_days(_, DELIVERED_DAYS),
         ),
     )

@@ -219,7 +219,8 @@ def _access(_: Language, facts: Facts) -> Section:
         paragraphs.insert(
             -1,
             _(
-                "Whose data were given to whom is noted for %(days)s, and stands in your overview. With the data goes a random number, by "
+                "Whose data were given to whom is noted for as long as we keep them ourselves, and for %(days)s at least; it stands in "
+                "your overview. With the data goes a random number, by "
                 "which we tell them later if yours are corrected or erased, or if you take your consent back, until they have said that "
                 "they know.",
                 days=in_days(_, AUDIT_DAYS),

@@ -37,6 +37,10 @@ class Question(msgspec.Struct, frozen=True):
         """Without texts: it may end up in a log or a traceback."""
         return f"Question({self.name!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, str]]:
+        """For tracebacks that show variables: without texts, too."""
+        return [("name", self.name)]
+
 
 class Results(msgspec.Struct, frozen=True):
     """The answers to one questionnaire."""

@@ -52,8 +52,10 @@ class Store:
         """
         raise NotImplementedError
 
-    def open_to_read(self, *, patience: float | None = None) -> None:
+    def open_to_read(self, *, patience: float | None = None, as_it_is: bool = False) -> None:
         """Connect without writing anything; what takes longer than `patience` seconds altogether is broken off.
+
+        With `as_it_is`, a file whose newest rows cannot be seen is refused.
 
         Raises:
             StoreError: if it cannot be read; SchemaTooNew if a newer package wrote it.

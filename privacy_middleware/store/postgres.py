@@ -99,12 +99,13 @@ class PostgresStore(Store):
         self._forget_words()
         self._days.clear()
 
-    def open_to_read(self, *, patience: float | None = None) -> None:
+    def open_to_read(self, *, patience: float | None = None, as_it_is: bool = False) -> None:
         """Connect without writing anything; no statement within `snapshot` may take longer than `patience` seconds.
 
         Raises:
             StoreError: if it cannot be read; SchemaTooNew if a newer package wrote it.
         """
+        del as_it_is  # a server has no other
         self._connect()
         self._reading_patience = patience
         try:

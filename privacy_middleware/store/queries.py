@@ -248,7 +248,9 @@ WHERE uses > 0 AND (request, purpose) = (SELECT own.request, own.purpose FROM li
 PURGE_LINKS: Final = "/* links.purge */ DELETE FROM link WHERE expires <= :now"
 
 ADD_MAIL: Final = """/* outbox.add */
-INSERT INTO mail (id, request, subject, kind, due, expires, sealed) VALUES (:id, :request, :subject, :kind, :due, :expires, :sealed)"""
+INSERT INTO mail (id, request, person, subject, kind, due, expires, sealed)
+VALUES (:id, :request, :person, :subject, :kind, :due, :expires, :sealed)"""
+MAILS_OF_PERSON: Final = "/* erasure.mails */ SELECT id, subject FROM mail WHERE person = :person"
 ANY_MAIL_DUE: Final = "/* postman.look */ SELECT EXISTS (SELECT 1 FROM mail WHERE due <= :now AND expires > :now) AS duty"
 _MAIL: Final = "SELECT id, request, subject, kind, due, attempts, unsure, sealed FROM mail"
 DUE_MAILS: Final = f"/* outbox.due */ {_MAIL} WHERE due <= :now AND expires > :now ORDER BY due, id LIMIT :most"
@@ -286,7 +288,8 @@ RESTRICTED: Final = "/* restriction.find */ SELECT COALESCE(restricted, objected
 LEFT_OF_PERSON: Final = """/* erasure.left */
 SELECT (SELECT COUNT(*) FROM subject WHERE lookup = :lookup OR id = :subject)
     + (SELECT COUNT(*) FROM submission WHERE subject = :subject) + (SELECT COUNT(*) FROM request WHERE lookup = :lookup)
-    + (SELECT COUNT(*) FROM consent WHERE subject = :subject) + (SELECT COUNT(*) FROM disclosure WHERE subject = :subject) AS amount"""
+    + (SELECT COUNT(*) FROM consent WHERE subject = :subject) + (SELECT COUNT(*) FROM disclosure WHERE subject = :subject)
+    + (SELECT COUNT(*) FROM mail WHERE person = :subject) AS amount"""
 LEFT_OF_SUBMISSION: Final = """/* erasure.left */
 SELECT (SELECT COUNT(*) FROM field WHERE submission = :id) + (SELECT COUNT(*) FROM reply WHERE submission = :id) AS amount"""
 LEFT_OF_VISITS: Final = f"/* erasure.left */ SELECT COUNT(*) AS amount FROM hit WHERE day = :day AND EXISTS ({_ERASED})"

@@ -19,22 +19,25 @@ SELECT * FROM submission WHERE purpose = :purpose AND closed IS NULL AND outcome
 
 NEW_SIGN_UPS: Final = """/* consents.ask */
 SELECT * FROM submission WHERE purpose = :purpose AND outcome = 'accepted'
-    AND NOT EXISTS (SELECT 1 FROM consent WHERE consent.submission = submission.id) AND form = :form ORDER BY day, id LIMIT :most"""
+    AND NOT EXISTS (SELECT 1 FROM consent WHERE consent.submission = submission.id) ORDER BY day, id LIMIT :most"""
 ADD_CONSENT: Final = """/* consents.add */
 INSERT INTO consent (id, subject, submission, purpose, statement, asked, given, until, hash, sealed)
 VALUES (:id, :subject, :submission, :purpose, :statement, :asked, :given, :until, :hash, :sealed)"""
 CONSENT: Final = "/* consents.find */ SELECT * FROM consent WHERE id = :id"
 CONSENT_BY_HASH: Final = "/* consents.find */ SELECT * FROM consent WHERE hash = :hash"
 CONSENTS_OF: Final = "/* consents.of */ SELECT * FROM consent WHERE subject = :subject ORDER BY asked, id"
-UNINVITED: Final = (
-    "/* consents.invite */ SELECT * FROM consent WHERE purpose = :purpose AND sealed IS NULL AND submission IS NOT NULL ORDER BY id"
-)
+UNINVITED: Final = """/* consents.invite */
+SELECT consent.* FROM consent JOIN subject ON subject.id = consent.subject
+WHERE purpose = :purpose AND consent.sealed IS NULL AND submission IS NOT NULL AND until IS NULL AND restricted IS NULL AND objected IS NULL
+ORDER BY consent.id"""
 GIVE: Final = """/* consents.give */
 UPDATE consent SET given = :given, until = NULL, statement = :statement, sealed = :sealed WHERE id = :id AND given IS NULL"""
 WITHDRAW: Final = """/* consents.withdraw */
 UPDATE consent SET withdrawn = :now, until = :until, submission = NULL WHERE id = :id AND withdrawn IS NULL"""
 INVITE: Final = "/* consents.invite */ UPDATE consent SET hash = :hash, until = :until, asked = :asked, sealed = :sealed WHERE id = :id"
-LAPSED: Final = "/* consents.lapse */ SELECT * FROM consent WHERE until <= :now"
+_LAPSED: Final = """until <= :now AND NOT EXISTS (
+    SELECT 1 FROM subject WHERE subject.id = consent.subject AND subject.restricted IS NOT NULL)"""
+LAPSED: Final = f"/* consents.lapse */ SELECT * FROM consent WHERE {_LAPSED}"
 DELETE_CONSENT: Final = "/* consents.delete */ DELETE FROM consent WHERE id = :id"
 DELETE_DELIVERIES: Final = "/* consents.delete */ DELETE FROM delivery WHERE consent = :id"
 PURGE_DELIVERIES_OF: Final = """/* submissions.delete */
@@ -88,6 +91,12 @@ LATER: Final = "/* newsletter.end */ SELECT MIN(due) AS due FROM delivery WHERE 
 END_ISSUE: Final = """/* newsletter.end */
 UPDATE issue SET ended = :now, sent = :sent, refused = :refused, doubtful = :doubtful WHERE id = :id"""
 REOPEN_ISSUE: Final = "/* newsletter.resend */ UPDATE issue SET ended = NULL WHERE id = :id"
+ANY_ISSUE_DUE: Final = f"""/* newsletter.look */
+SELECT EXISTS (SELECT 1 FROM issue WHERE ended IS NULL AND (
+    NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.issue = issue.id AND delivery.state = 'later')
+    OR EXISTS (SELECT 1 FROM delivery WHERE delivery.issue = issue.id AND delivery.state = 'later' AND delivery.due <= :now)
+    OR EXISTS (SELECT 1 {_FOR_WHOM} WHERE {_MAY_GET.replace(":begun", "issue.begun")}
+        AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.issue = issue.id AND delivery.consent = consent.id)))) AS duty"""
 ANY_ISSUE_OPEN: Final = "/* newsletter.look */ SELECT id FROM issue WHERE ended IS NULL ORDER BY begun, id"
 PURGE_DELIVERIES: Final = """/* newsletter.purge */
 DELETE FROM delivery WHERE issue IN (SELECT id FROM issue WHERE ended <= :before)"""
@@ -97,26 +106,41 @@ DELETE FROM delivery WHERE issue IN (SELECT id FROM issue WHERE ended <= :before
 ADD_DISCLOSURE: Final = """/* disclosures.add */
 INSERT INTO disclosure (id, subject, recipient, purpose, fields, way, made, batch, statement)
 VALUES (:id, :subject, :recipient, :purpose, :fields, :way, :made, :batch, :statement)"""
-TAKE_BACK: Final = "/* disclosures.take_back */ DELETE FROM disclosure WHERE batch = :batch"
+TAKE_BACK: Final = (
+    "/* disclosures.take_back */ DELETE FROM notice WHERE disclosure IN (SELECT id FROM disclosure WHERE batch = :batch)",
+    "/* disclosures.take_back */ DELETE FROM disclosure WHERE batch = :batch",
+)
 GOT_ALREADY: Final = """/* disclosures.new */
 SELECT DISTINCT subject FROM disclosure
-WHERE recipient = :recipient AND purpose = :purpose AND subject IS NOT NULL AND way <> :refused"""
+WHERE recipient = :recipient AND purpose = :purpose AND subject IS NOT NULL AND way <> :refused
+    AND NOT EXISTS (SELECT 1 FROM notice WHERE notice.disclosure = disclosure.id AND notice.kind = 'withdrawal')"""
 SET_WAY: Final = "/* disclosures.refused */ UPDATE disclosure SET way = :way WHERE batch = :batch"
 DISCLOSURES_OF: Final = "/* disclosures.of */ SELECT * FROM disclosure WHERE subject = :subject ORDER BY made, id"
 DISCLOSED: Final = """/* disclosures.record */
 SELECT recipient, purpose, MIN(made) AS first, MAX(made) AS last, COUNT(*) AS amount FROM disclosure
 GROUP BY recipient, purpose ORDER BY recipient, purpose"""
-FORGET_WHO: Final = "/* erasure.disclosures */ UPDATE disclosure SET subject = NULL WHERE subject = :subject"
-PURGE_DISCLOSURES: Final = """/* disclosures.purge */
-DELETE FROM disclosure WHERE made <= :before AND NOT EXISTS (SELECT 1 FROM notice WHERE notice.disclosure = disclosure.id)"""
+FORGET_WHO: Final = "/* erasure.disclosures */ UPDATE disclosure SET subject = NULL WHERE subject = :subject AND made <= :until"
+OLD_DISCLOSURES: Final = """made <= :before
+    AND NOT EXISTS (SELECT 1 FROM notice WHERE notice.disclosure = disclosure.id AND notice.received IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM submission WHERE submission.subject = disclosure.subject AND submission.purpose = disclosure.purpose)"""
+"""Those of which a recipient need not be told anything any more: it was, or we do not keep the data ourselves."""
+PURGE_DISCLOSURES: Final = (
+    f"/* disclosures.purge */ DELETE FROM notice WHERE disclosure IN (SELECT id FROM disclosure WHERE {OLD_DISCLOSURES})",
+    f"/* disclosures.purge */ DELETE FROM disclosure WHERE {OLD_DISCLOSURES}",
+)
 ADD_NOTICE: Final = """/* notices.add */
 INSERT INTO notice (id, disclosure, recipient, kind, made, due, sealed)
 VALUES (:id, :disclosure, :recipient, :kind, :made, :made, :sealed)"""
 CALL_OFF: Final = """/* notices.add */
 DELETE FROM notice WHERE disclosure = :disclosure AND received IS NULL AND kind <> :kind"""
-NOTICES_DUE: Final = """/* notices.tell */
+_DUE: Final = """received IS NULL AND due <= :now AND NOT EXISTS (
+    SELECT 1 FROM notice AS older WHERE older.disclosure = notice.disclosure AND older.received IS NULL
+        AND (older.made, older.id) < (notice.made, notice.id))"""
+NOTICES_DUE: Final = f"""/* notices.tell */
 SELECT notice.*, disclosure.subject FROM notice JOIN disclosure ON disclosure.id = notice.disclosure
-WHERE received IS NULL AND due <= :now ORDER BY due, notice.id LIMIT :most"""
+WHERE {_DUE} ORDER BY notice.made, notice.id LIMIT :most"""
+"""Of each entry the oldest only: what came later must not arrive before it."""
+ANY_NOTICE_DUE: Final = f"/* notices.look */ SELECT EXISTS (SELECT 1 FROM notice WHERE {_DUE}) AS duty"
 NOTICE: Final = """/* notices.find */
 SELECT notice.*, disclosure.subject FROM notice JOIN disclosure ON disclosure.id = notice.disclosure WHERE notice.id = :id"""
 NOTICES: Final = """/* notices.list */
@@ -125,18 +149,15 @@ NOTICES_LIKE: Final = "/* notices.find */ SELECT id FROM notice WHERE id BETWEEN
 PUT_OFF_NOTICE: Final = "/* notices.tell */ UPDATE notice SET attempts = attempts + 1, due = :due WHERE id = :id"
 RECEIVED: Final = """/* notices.received */
 UPDATE notice SET received = :now, proof = :proof, sealed = NULL WHERE id = :id AND received IS NULL"""
-PURGE_NOTICES: Final = "/* notices.purge */ DELETE FROM notice WHERE made <= :before"
 
 SIGN_UPS_WAITING: Final = """/* problems.service */
 SELECT COUNT(*) FROM submission WHERE purpose = 'newsletter' AND outcome = 'accepted'
     AND NOT EXISTS (SELECT 1 FROM consent WHERE consent.submission = submission.id)"""
 NOTICES_WAITING: Final = "/* problems.service */ SELECT COUNT(*) FROM notice WHERE received IS NULL AND made <= :before"
-ANY_SERVICE: Final = """/* clerk.look */
-SELECT EXISTS (SELECT 1 FROM consent WHERE until <= :now)
+ANY_SERVICE: Final = f"""/* clerk.look */
+SELECT EXISTS (SELECT 1 FROM consent WHERE {_LAPSED})
     OR (:can_ask AND EXISTS (SELECT 1 FROM submission WHERE purpose = 'newsletter' AND outcome = 'accepted'
         AND NOT EXISTS (SELECT 1 FROM consent WHERE consent.submission = submission.id)))
-    OR EXISTS (SELECT 1 FROM notice WHERE received IS NULL AND due <= :now)
-    OR EXISTS (SELECT 1 FROM disclosure WHERE made <= :disclosed
-        AND NOT EXISTS (SELECT 1 FROM notice WHERE notice.disclosure = disclosure.id))
-    OR EXISTS (SELECT 1 FROM notice WHERE made <= :disclosed)
+    OR EXISTS (SELECT 1 FROM disclosure WHERE {OLD_DISCLOSURES})
+    OR EXISTS (SELECT 1 FROM issue WHERE ended IS NULL AND begun <= :hopeless)
     OR EXISTS (SELECT 1 FROM delivery JOIN issue ON issue.id = delivery.issue WHERE issue.ended <= :delivered) AS duty"""

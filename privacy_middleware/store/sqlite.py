@@ -78,7 +78,7 @@ class SQLiteStore(Store):
             self.set_aside()
             self._connect()
 
-    def open_to_read(self, *, patience: float | None = None) -> None:
+    def open_to_read(self, *, patience: float | None = None, as_it_is: bool = False) -> None:
         """Connect without writing anything, so that a file that cannot be written, or is locked, can be looked at.
 
         Raises:
@@ -86,7 +86,7 @@ class SQLiteStore(Store):
         """
         end = time.monotonic() + (patience or 0)
         busy = BUSY_SECONDS if patience is None else min(patience, BUSY_SECONDS)
-        for how in ("mode=ro", "immutable=1"):  # the second where the folder of a journal cannot be written
+        for how in ("mode=ro",) if as_it_is else ("mode=ro", "immutable=1"):  # the second where the folder of a journal cannot be written
             try:
                 connection = sqlite3.connect(f"file:{quote(str(self.path))}?{how}", uri=True, timeout=busy, isolation_level=None)
                 self._connection = connection

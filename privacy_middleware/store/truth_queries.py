@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from .service_queries import OLD_DISCLOSURES
+
 _OF_HITS: Final = """SELECT COUNT(*) AS hits,
     COUNT(hit.visitor) AS visitor,
     COUNT(hit.address) AS address,
@@ -49,8 +51,7 @@ OLDEST: Final = {
     "consents": "/* truth.periods */ SELECT MIN(until) AS oldest FROM consent",
     "deliveries": """/* truth.periods */
         SELECT MIN(ended) AS oldest FROM issue WHERE EXISTS (SELECT 1 FROM delivery WHERE delivery.issue = issue.id)""",
-    "disclosures": "/* truth.periods */ SELECT MIN(made) AS oldest FROM disclosure",
-    "notices": "/* truth.periods */ SELECT MIN(made) AS oldest FROM notice",
+    "disclosures": f"/* truth.periods */ SELECT MIN(made) AS oldest FROM disclosure WHERE {OLD_DISCLOSURES}",
     "sessions": "/* truth.periods */ SELECT MIN(began) AS oldest FROM session",
 }
 """The oldest of each thing that the statement gives a time."""

@@ -2,6 +2,8 @@
 
 ALTER TABLE submission ADD COLUMN closed INTEGER;       -- when its matter was closed, epoch milliseconds
 ALTER TABLE submission ADD COLUMN runs_from INTEGER;    -- the day from which its retention runs, if that is not the day on which it came
+ALTER TABLE mail ADD COLUMN person BLOB;     -- whose it is, if it is about no request: the subject of their data
+CREATE INDEX submission_purpose ON submission (purpose);
 
 -- What the owner answered, sealed under the key of the person.
 CREATE TABLE reply (
@@ -30,10 +32,11 @@ CREATE TABLE consent (
 CREATE INDEX consent_subject ON consent (subject);
 CREATE INDEX consent_submission ON consent (submission);
 CREATE INDEX consent_purpose ON consent (purpose, id);
+CREATE INDEX consent_until ON consent (until);
 
 -- Sign-ups from before: nobody has confirmed them. They stay as long as was promised, and get no mail until the owner invites them to confirm.
 INSERT INTO consent (id, subject, submission, purpose, statement, asked)
-SELECT id, subject, id, purpose, statement, day * 86400000 FROM submission WHERE purpose IN ('newsletter', 'personalised content');
+SELECT id, subject, id, purpose, statement, day * 86400000 FROM submission WHERE purpose = 'newsletter' AND outcome = 'accepted';
 
 -- Newsletters that were sent, and to whom: so that nobody gets one twice. The rows of people go after a month; the numbers stay.
 CREATE TABLE issue (
@@ -70,6 +73,7 @@ CREATE TABLE disclosure (
     statement BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX disclosure_subject ON disclosure (subject);
+CREATE INDEX disclosure_made ON disclosure (made);
 CREATE TABLE notice (
     id BLOB PRIMARY KEY,
     disclosure BLOB NOT NULL REFERENCES disclosure (id),
