@@ -28,7 +28,7 @@ from .serving_people import POLICY
 from .test_mail import MailServer, mail_server
 
 PEOPLE = 10_000
-KILLS = 12
+KILLS = 8
 LETTER = "# A letter to all\n\nA canary *sang*.\n"
 
 
